@@ -1,0 +1,38 @@
+# Everything comes from Debian packages, save LibTorch, which scripts/setup takes out of the pinned PyPI wheel.
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(MPI REQUIRED COMPONENTS CXX)
+find_package(OpenSSL REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+
+# LibTorch as a plain imported library: Torch's own CMake package overrides the CUDA architectures and wants all of CUDA.
+set(SWALLOWTAIL_LIBTORCH "" CACHE PATH "folder that holds torch/include and torch/lib")
+if(NOT SWALLOWTAIL_LIBTORCH)
+  if(DEFINED ENV{SWALLOWTAIL_CACHE})
+    set(swallowtail_cache $ENV{SWALLOWTAIL_CACHE})
+  else()
+    if(NOT DEFINED ENV{HOME})
+      message(FATAL_ERROR "neither SWALLOWTAIL_CACHE nor HOME is set, so LibTorch cannot be found; use scripts/build")
+    endif()
+    set(swallowtail_cache $ENV{HOME}/.cache/swallowtail)
+  endif()
+  set(SWALLOWTAIL_LIBTORCH ${swallowtail_cache}/libtorch)
+endif()
+if(NOT EXISTS ${SWALLOWTAIL_LIBTORCH}/torch/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "no LibTorch in ${SWALLOWTAIL_LIBTORCH}; run scripts/setup")
+endif()
+# LibTorch brings headers of another fmt than the library that we and spdlog link; Debian's must be found first.
+find_path(swallowtail_fmt_include fmt/format.h REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt_first)
+file(CREATE_LINK ${swallowtail_fmt_include}/fmt ${CMAKE_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
+add_library(libtorch INTERFACE)
+target_include_directories(libtorch SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/fmt_first
+  ${SWALLOWTAIL_LIBTORCH}/torch/include ${SWALLOWTAIL_LIBTORCH}/torch/include/torch/csrc/api/include)
+target_link_directories(libtorch INTERFACE ${SWALLOWTAIL_LIBTORCH}/torch/lib)
+target_link_libraries(libtorch INTERFACE torch_cpu c10)
+# The transitive CUDA runtime that libtorch_cpu names lies beside it; the linker need not follow it.
+target_link_options(libtorch INTERFACE -Wl,-rpath,${SWALLOWTAIL_LIBTORCH}/torch/lib -Wl,--allow-shlib-undefined)

@@ -1,0 +1,122 @@
+#include "kernels/optimizer.h"
+
+#include <cmath>
+
+namespace swallowtail {
+
+namespace {
+
+struct AdamScales {
+  float first, second;  // 1 / (1 - beta1^t), 1 / (1 - beta2^t)
+};
+
+AdamScales adam_scales(const OptimizerStep& step) noexcept {
+  const auto t = static_cast<double>(step.step);
+  return {static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(step.beta1), t))),
+          static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(step.beta2), t)))};
+}
+
+void adagrad(const OptimizerStep& step, float& weight, float gradient, float& sum) noexcept {
+  sum += gradient * gradient;
+  weight -= step.learning_rate * gradient / (std::sqrt(sum) + step.epsilon);
+}
+
+void adam(const OptimizerStep& step, AdamScales scales, float& weight, float gradient, float& first, float& second) noexcept {
+  first = step.beta1 * first + (1.0F - step.beta1) * gradient;
+  second = step.beta2 * second + (1.0F - step.beta2) * gradient * gradient;
+  weight -= step.learning_rate * (first * scales.first) / (std::sqrt(second * scales.second) + step.epsilon);
+}
+
+float decayed(const OptimizerStep& step, float weight, float gradient) noexcept {
+  return step.weight_decay == 0 ? gradient : gradient + step.weight_decay * weight;
+}
+
+}  // namespace
+
+std::int64_t sparse_state_width(Optimizer kind, std::int64_t dim) noexcept {
+  switch (kind) {
+    case Optimizer::sgd: return 0;
+    case Optimizer::adagrad: return dim;
+    case Optimizer::rowwise_adagrad: return 1;
+    case Optimizer::adam:
+    case Optimizer::adamw: return 2 * dim;
+  }
+  return 0;
+}
+
+std::int64_t dense_state_width(Optimizer kind, float momentum, std::int64_t size) noexcept {
+  if (kind == Optimizer::sgd) return momentum == 0 ? 0 : size;
+  return sparse_state_width(kind, size);
+}
+
+float usual_epsilon(Optimizer kind) noexcept {
+  switch (kind) {
+    case Optimizer::adam:
+    case Optimizer::adamw: return 1e-8F;
+    default: return 1e-10F;
+  }
+}
+
+void update_row(const OptimizerStep& step, std::int64_t dim, float* weights, float* gradient, float* state) noexcept {
+  if (step.kind == Optimizer::adamw) {
+    const float keep = 1.0F - step.learning_rate * step.weight_decay;
+    for (std::int64_t d = 0; d < dim; ++d) weights[d] *= keep;
+  } else {
+    for (std::int64_t d = 0; d < dim; ++d) gradient[d] = decayed(step, weights[d], gradient[d]);
+  }
+  switch (step.kind) {
+    case Optimizer::sgd:
+      for (std::int64_t d = 0; d < dim; ++d) weights[d] -= step.learning_rate * gradient[d];
+      return;
+    case Optimizer::adagrad:
+      for (std::int64_t d = 0; d < dim; ++d) adagrad(step, weights[d], gradient[d], state[d]);
+      return;
+    case Optimizer::rowwise_adagrad: {
+      float squares = 0;
+      for (std::int64_t d = 0; d < dim; ++d) squares += gradient[d] * gradient[d];
+      state[0] += squares / static_cast<float>(dim);
+      const float rate = step.learning_rate / (std::sqrt(state[0]) + step.epsilon);
+      for (std::int64_t d = 0; d < dim; ++d) weights[d] -= rate * gradient[d];
+      return;
+    }
+    case Optimizer::adam:
+    case Optimizer::adamw: {
+      const AdamScales scales = adam_scales(step);
+      for (std::int64_t d = 0; d < dim; ++d) adam(step, scales, weights[d], gradient[d], state[d], state[dim + d]);
+      return;
+    }
+  }
+}
+
+void update_dense(const OptimizerStep& step, std::span<float> weights, std::span<const float> gradient,
+                  std::span<float> state) noexcept {
+  const auto size = static_cast<std::int64_t>(weights.size());
+  const AdamScales scales = adam_scales(step);
+  const float keep = 1.0F - step.learning_rate * step.weight_decay;
+#pragma omp parallel for schedule(static) if (size > 65536)
+  for (std::int64_t i = 0; i < size; ++i) {
+    switch (step.kind) {
+      case Optimizer::sgd: {
+        float direction = decayed(step, weights[i], gradient[i]);
+        if (step.momentum != 0) {
+          // The first step starts the velocity at the gradient, as PyTorch does.
+          state[i] = step.step == 1 ? direction : step.momentum * state[i] + direction;
+          direction = state[i];
+        }
+        weights[i] -= step.learning_rate * direction;
+        break;
+      }
+      case Optimizer::rowwise_adagrad:
+      case Optimizer::adagrad: adagrad(step, weights[i], decayed(step, weights[i], gradient[i]), state[i]); break;
+      case Optimizer::adam:
+        adam(step, scales, weights[i], decayed(step, weights[i], gradient[i]), state[i], state[size + i]);
+        break;
+      case Optimizer::adamw:
+        weights[i] *= keep;
+        adam(step, scales, weights[i], gradient[i], state[i], state[size + i]);
+        break;
+    }
+  }
+}
+
+}  // namespace swallowtail

@@ -1,0 +1,54 @@
+// Pooled embedding lookup and its backward, fused with the optimizer of the rows (optimizer.h).
+// A jagged batch holds B bags; bag b is values[offsets[b]] … values[offsets[b + 1] - 1]. offsets may be a part of a longer
+// array (offsets[0] need not be 0): a slice of the bags needs no copy.
+// Any number of threads may call these at once, each with its own outputs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace swallowtail {
+
+enum class Pooling : std::uint8_t { sum, mean };  // mean divides by the bag's number of ids
+
+struct TableView {       // borrowed
+  const float* weights;  // [rows, dim] fp32, row-major
+  std::int64_t rows, dim;
+};
+
+struct JaggedView {                       // borrowed
+  std::span<const std::int64_t> values;   // row ids, indexed by the offsets
+  std::span<const std::int64_t> offsets;  // [B + 1], never falling
+  std::span<const float> weights;         // one for each value, or empty: every id weighs 1
+  std::int64_t bags() const noexcept { return static_cast<std::int64_t>(offsets.size()) - 1; }
+};
+
+/// out[b, :] = sum or mean of weight * table[values[i], :] over the bag b; an empty bag gives zeros.
+/// out       [B, dim] fp32, overwritten, apart from the table
+/// Requires  0 <= values[i] < rows. Checked once where ids enter (data/batch.h), trusted here.
+/// Order     rows are added as they stand in the bag, so every thread count gives the same bits.
+/// Source    Naumov et al., arXiv:1906.00091, section 2.
+void pooled_lookup_forward(const TableView& table, const JaggedView& bags, Pooling pooling, float* out);
+
+/// The ids of a batch grouped by row: what a deduplicated row update walks over. Reused between steps.
+struct RowGroups {
+  std::vector<std::int64_t> rows;    // [U] distinct rows, rising
+  std::vector<std::int64_t> starts;  // [U + 1] into `items`
+  struct Item {
+    std::int64_t bag;
+    float scale;  // the id's weight, over the bag's size for mean pooling
+  };
+  std::vector<Item> items;  // [N]; within a row in (bag, position) order
+};
+
+/// Groups by a stable radix sort. Cost: O(N) for each 11 bits of `table_rows`.
+void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups);
+
+/// gradient[u, :] = sum of scale * bag_gradients[bag][:] over the items of group u, added in item order.
+/// bag_gradients  [B] pointers to dim floats (the pooled gradients, wherever they were received)
+/// gradient       [dim], overwritten
+void row_gradient(const RowGroups& groups, std::int64_t group, std::span<const float* const> bag_gradients,
+                  std::int64_t dim, float* gradient) noexcept;
+
+}  // namespace swallowtail

@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+
+#include "trainer/cli/command.h"
+#include "trainer/cli/report_text.h"
+#include "trainer/config/experiment.h"
+#include "trainer/training/training.h"
+
+namespace swallowtail::cli {
+namespace {
+
+constexpr std::array kFlags{
+    Flag{"resume", "", "go on from the newest good checkpoint of the run"},
+    Flag{"force", "", "replace an existing run"},
+    Flag{"dry-run", "", "check everything, print the memory bill, write nothing"},
+    Flag{"quiet", "", "no progress, no closing lines"},
+    Flag{"help-config", "", "every key of the experiment file: type, default, range, meaning"},
+};
+
+Outcome run(const Arguments& arguments, Ranks& ranks) {
+  if (arguments.rest().size() != 1)
+    throw Error{ExitCode::usage,
+                arguments.rest().empty() ? "no experiment file was given"
+                                         : fmt::format("{} experiment files were given", arguments.rest().size()),
+                "command line", "swallowtail train EXPERIMENT.yaml trains one"};
+  if (arguments.has("resume") && arguments.has("force"))
+    throw Error{ExitCode::usage, "--resume goes on with a run and --force replaces it", "command line",
+                "give one of them"};
+  const auto experiment = Experiment::load(arguments.rest()[0], arguments.overrides());
+  const TrainRequest request{.resume = arguments.has("resume"),
+                             .force = arguments.has("force"),
+                             .dry_run = arguments.has("dry-run"),
+                             .quiet = arguments.has("quiet"),
+                             .command = arguments.command_line()};
+  Outcome outcome{.json = train(experiment, request, ranks.connect(experiment.number("parallel.timeout_s")))};
+  if (request.quiet) return outcome;
+  outcome.text = request.dry_run ? memory_bill_text(outcome.json) : summary_text(outcome.json);
+  return outcome;
+}
+
+}  // namespace
+
+const Command kTrain{.name = "train",
+                     .summary = "trains an experiment and writes its run directory",
+                     .usage = "EXPERIMENT.yaml [section.key=value ...] [flags]",
+                     .flags = kFlags,
+                     .notes = "section.key=value sets a key of the experiment file; the later one wins.\n"
+                              "An existing run is never overwritten: use --resume, --force, or another name or run.dir.",
+                     .examples = "swallowtail train configs/quickstart.yaml\n"
+                                 "mpirun -n 4 swallowtail train configs/adult_dlrm.yaml seed=2 run.dir=runs/seed2\n"
+                                 "swallowtail train configs/criteo_kaggle.yaml --dry-run\n"
+                                 "mpirun -n 2 swallowtail train configs/quickstart.yaml --resume\n"
+                                 "swallowtail train --help-config",
+                     .run = run};
+
+}  // namespace swallowtail::cli

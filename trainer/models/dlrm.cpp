@@ -1,0 +1,107 @@
+#include "trainer/models/dlrm.h"
+
+#include "kernels/interaction.h"
+#include "kernels/random.h"
+#include "trainer/embedding/table_options.h"
+#include "trainer/models/layers.h"
+
+namespace swallowtail {
+
+namespace {
+
+struct DlrmOptions {
+  std::int64_t dense = 0, dim = 16, labels = 1;
+  std::vector<std::int64_t> bottom, top;  // hidden widths
+  bool dot = true, itself = false, linear = false;
+  double dropout = 0;
+};
+
+class Dlrm : public Model {
+ public:
+  Dlrm(const DlrmOptions& options, std::span<const EmbeddingTable> tables) : options_(options) {
+    vectors_ = static_cast<std::int64_t>(options_.linear ? tables.size() / 2 : tables.size());
+    if (options_.dense > 0) {
+      std::vector<std::int64_t> widths = options_.bottom;
+      widths.push_back(options_.dim);
+      bottom_mlp_ = register_module("bottom_mlp", Mlp(options_.dense, widths, /*relu_last=*/true, 0.0, random::purpose("bottom")));
+    }
+    projections_.resize(static_cast<std::size_t>(vectors_), nullptr);
+    for (std::int64_t t = 0; t < vectors_; ++t)
+      if (tables[t].dim != options_.dim)
+        projections_[t] = register_module(
+            "projection_" + std::to_string(t),
+            torch::nn::Linear(torch::nn::LinearOptions(tables[t].dim, options_.dim).bias(false)));
+    const std::int64_t features = vectors_ + (options_.dense > 0 ? 1 : 0);
+    const InteractionShape shape{0, options_.dim, options_.itself, options_.dense > 0};
+    const std::int64_t inputs = options_.dot ? interaction_width(features, shape) : features * options_.dim;
+    std::vector<std::int64_t> widths = options_.top;
+    widths.push_back(options_.labels);
+    top_mlp_ = register_module("top_mlp", Mlp(inputs, widths, /*relu_last=*/false, options_.dropout, random::purpose("top")));
+    if (options_.linear && options_.dense > 0)
+      dense_linear_ = register_parameter("dense_linear", torch::zeros({options_.dense, options_.labels}));
+  }
+
+  torch::Tensor forward(const ModelInput& input) override {
+    std::vector<torch::Tensor> vectors;  // F tensors [B, D]
+    if (options_.dense > 0) vectors.push_back(bottom_mlp_->forward(input.dense, input));
+    for (std::int64_t t = 0; t < vectors_; ++t)
+      vectors.push_back(projections_[t] ? projections_[t]->forward(input.pooled[t]) : input.pooled[t]);
+    const torch::Tensor crossed =
+        options_.dot ? dot_interaction(vectors, options_.itself, options_.dense > 0) : torch::cat(vectors, 1);
+    torch::Tensor logits = top_mlp_->forward(crossed, input);  // [B, L]
+    if (options_.linear) {
+      for (std::size_t t = static_cast<std::size_t>(vectors_); t < input.pooled.size(); ++t) logits = logits + input.pooled[t];
+      if (options_.dense > 0) logits = logits + input.dense.matmul(dense_linear_);
+    }
+    return logits;
+  }
+
+ private:
+  DlrmOptions options_;
+  std::int64_t vectors_ = 0;  // tables that take part in the interaction
+  Mlp bottom_mlp_{nullptr}, top_mlp_{nullptr};
+  std::vector<torch::nn::Linear> projections_;  // null where the table's dim is the model's
+  torch::Tensor dense_linear_;                  // [dense, L]
+};
+
+}  // namespace
+
+std::vector<EmbeddingTable> dlrm_embedding_tables(const Experiment& experiment, const DataShape& shape) {
+  std::vector<EmbeddingTable> tables = tables_of_features(experiment, shape);
+  if (experiment.boolean("model.linear"))
+    for (std::size_t t = 0; t < shape.categorical.size(); ++t) {
+      EmbeddingTable linear = tables[t];
+      linear.name += ".linear";
+      linear.dim = 1;
+      linear.init = EmbeddingInit::zero;
+      linear.init_scale = 0;
+      tables.push_back(linear);
+    }
+  return tables;
+}
+
+std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& shape, std::span<const EmbeddingTable> tables) {
+  DlrmOptions options;
+  options.dense = static_cast<std::int64_t>(shape.dense.size());
+  options.labels = static_cast<std::int64_t>(shape.labels.size());
+  options.dim = experiment.integer("model.embedding_dim");
+  options.bottom = experiment.integers("model.bottom_mlp");
+  options.top = experiment.integers("model.top_mlp");
+  options.dot = experiment.text("model.interaction") == "dot";
+  options.itself = experiment.boolean("model.interaction_itself");
+  options.linear = experiment.boolean("model.linear");
+  options.dropout = experiment.number("model.dropout");
+
+  const std::int64_t features = static_cast<std::int64_t>(shape.categorical.size()) + (options.dense > 0 ? 1 : 0);
+  if (features == 0)
+    throw experiment.error("model.type", "the data have neither dense nor categorical columns",
+                           "name them in data.dense and data.categorical");
+  if (options.dot && options.dense == 0 && interaction_pairs(features, options.itself) == 0)
+    throw experiment.error("model.interaction", "one table alone has no pair to interact with",
+                           "add columns, or set model.interaction: cat");
+  auto model = std::make_shared<Dlrm>(options, tables);
+  initialise_linear_layers(*model, static_cast<std::uint64_t>(experiment.integer("seed")));
+  return model;
+}
+
+}  // namespace swallowtail

@@ -1,0 +1,46 @@
+// A model: from dense features and pooled embeddings of a batch to logits. Data-parallel: every rank holds the same
+// parameters. Models know no files and no ranks; the embedding tables that they ask for live elsewhere, on any rank.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/dropout.h"
+#include "trainer/config/experiment.h"
+#include "trainer/data/batch.h"
+#include "trainer/embedding/embedding_table.h"
+
+namespace swallowtail {
+
+struct ModelInput {
+  torch::Tensor dense;                 // [B, dense features] fp32
+  std::vector<torch::Tensor> pooled;   // one a table of embedding_tables(), [B, its dim] fp32
+  bool training = false;               // dropout on
+  std::uint64_t seed = 0;              // with step and first_sample: the key of everything random in a forward pass
+  std::int64_t step = 0;
+  std::int64_t first_sample = 0;       // place of the batch's first sample within the global batch
+};
+
+class Model : public torch::nn::Module {
+ public:
+  virtual torch::Tensor forward(const ModelInput& input) = 0;  // [B, L] logits
+};
+
+struct ModelEntry {
+  std::string_view name;
+  std::string_view meaning;
+  /// The tables that the model looks up, in the order in which it wants ModelInput::pooled.
+  std::vector<EmbeddingTable> (*embedding_tables)(const Experiment&, const DataShape&);
+  std::shared_ptr<Model> (*make)(const Experiment&, const DataShape&, std::span<const EmbeddingTable>);
+};
+
+/// The registry; a new model is one file and one line there.
+std::span<const ModelEntry> models();
+/// Errors: usage, at model.type.
+const ModelEntry& find_model(const Experiment& experiment);
+
+}  // namespace swallowtail

@@ -1,0 +1,51 @@
+#include "trainer/report/file_descriptor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "parallel/error.h"
+
+namespace swallowtail {
+namespace {
+
+std::string advice_for(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      return "free space on that disk, or set run.dir to another one";
+    case EFBIG:
+      return "raise the limit on file size (ulimit -f)";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "set run.dir to a folder that you may write";
+    case ENOTDIR:
+    case EEXIST:
+      return "a file stands where a folder is needed; move it, or set run.dir to another folder";
+    default:
+      return "check the disk and run.dir";
+  }
+}
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+  if (number_ >= 0) ::close(number_);
+}
+
+FileDescriptor open_file(const std::filesystem::path& path, int flags) {
+  const int number = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  if (number < 0) throw_file_error("open", path, errno);
+  return FileDescriptor(number);
+}
+
+void throw_file_error(const char* verb, const std::filesystem::path& path, int error_number) {
+  throw Error{ExitCode::resources, std::string("cannot ") + verb + ": " + std::generic_category().message(error_number),
+              path.string(), advice_for(error_number)};
+}
+
+}  // namespace swallowtail

@@ -1,0 +1,33 @@
+// An open file that closes itself, and the words for a failed system call.
+#pragma once
+
+#include <filesystem>
+#include <utility>
+
+namespace swallowtail {
+
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int number) noexcept : number_(number) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~FileDescriptor();
+
+  int number() const noexcept { return number_; }
+  bool is_open() const noexcept { return number_ >= 0; }
+
+ private:
+  int number_ = -1;
+};
+
+/// open(2) with O_CLOEXEC. Errors: resources.
+FileDescriptor open_file(const std::filesystem::path& path, int flags);
+
+/// Throws Error{resources}: "cannot `verb`: <text of error_number>", at the path, with what to do about that error.
+[[noreturn]] void throw_file_error(const char* verb, const std::filesystem::path& path, int error_number);
+
+}  // namespace swallowtail

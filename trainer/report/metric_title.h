@@ -1,0 +1,27 @@
+// A metric's name as a heading for readers; tables keep the name of the registry.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace swallowtail {
+
+/// "AUC" for "auc"; names that are not listed stay as they are.
+inline std::string metric_title(std::string_view metric) {
+  constexpr std::pair<std::string_view, std::string_view> kTitles[] = {{"auc", "AUC"},
+                                                                       {"pr_auc", "PR AUC"},
+                                                                       {"logloss", "Log loss"},
+                                                                       {"ne", "Normalized entropy"},
+                                                                       {"f1", "F1"},
+                                                                       {"brier", "Brier score"},
+                                                                       {"calibration", "Calibration"},
+                                                                       {"accuracy", "Accuracy"},
+                                                                       {"precision", "Precision"},
+                                                                       {"recall", "Recall"}};
+  for (const auto& [name, title] : kTitles)
+    if (metric == name) return std::string(title);
+  return std::string(metric);
+}
+
+}  // namespace swallowtail

@@ -1,0 +1,18 @@
+// The curves of a run by step, from its metrics.jsonl.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "trainer/report/plot.h"
+
+namespace swallowtail {
+
+/// Plots of loss, learning rate, samples per second and every metric. Lines with "loss" are training; lines with
+/// "split" hold metrics, and those with "weights" (say "averaged") are a series of their own. logloss stands beside
+/// the loss. A known `best_step` is marked. A missing file gives no plots; lines that are no JSON are passed over.
+std::vector<Plot> plots_by_step(const std::filesystem::path& metrics_jsonl, std::optional<std::int64_t> best_step = {});
+
+}  // namespace swallowtail

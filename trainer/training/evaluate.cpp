@@ -1,0 +1,120 @@
+// evaluate(): metrics of a run's checkpoint, on its own splits or on other files.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include "trainer/report/atomic_file.h"
+#include "trainer/training/run_state.h"
+#include "trainer/training/scorer.h"
+#include "trainer/training/session.h"
+#include "trainer/training/training.h"
+
+namespace swallowtail {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+/// The step that "best", "last" or "step-<n>" means. Errors: usage where the run has no such checkpoint.
+std::int64_t find_step(const fs::path& checkpoints, const std::string& wanted) {
+  const auto steps = checkpoint_steps(checkpoints);
+  if (steps.empty())
+    throw Error{ExitCode::usage, "the run has no checkpoint", checkpoints.string(), "train it with checkpoint.enabled: true"};
+  if (wanted == "last") return steps.back();
+  if (wanted == "best") {
+    const auto best = run_state_from_json(Checkpoint::open(checkpoints, steps.back()).state()).best_step;
+    return best < 0 ? steps.back() : best;
+  }
+  std::int64_t step = -1;
+  const std::string_view digits = std::string_view(wanted).starts_with("step-") ? std::string_view(wanted).substr(5) : "";
+  std::from_chars(digits.data(), digits.data() + digits.size(), step);
+  if (std::ranges::find(steps, step) != steps.end()) return step;
+  std::string known;
+  for (const std::int64_t one : steps) known += fmt::format(" step-{}", one);
+  throw Error{ExitCode::usage, fmt::format("the run has no checkpoint '{}'", wanted), checkpoints.string(),
+              "it has best, last," + known};
+}
+
+void write_predictions(const fs::path& path, const std::vector<std::pair<std::string, Scores>>& splits) {
+  std::ostringstream text;
+  text << "split\tsample\tlabel\tprobability\n";
+  for (const auto& [split, scores] : splits)
+    for (std::size_t i = 0; i < scores.probabilities.size(); ++i)
+      text << fmt::format("{}\t{}\t{}\t{:.9g}\n", split, i, scores.labels[i], scores.probabilities[i]);
+  write_atomically(path, text.str());
+}
+
+/// A folder beside the run's prepared data, linked to it, in which other files may be encoded without touching the run.
+class SideFolder {
+ public:
+  SideFolder(const fs::path& run_dir, Communicator& ranks) : path_(run_dir / "evaluate.partial"), ranks_(ranks) {
+    if (ranks_.rank() == 0) {
+      fs::remove_all(path_);
+      fs::create_directories(path_);
+      fs::copy(run_dir / "prepared", path_ / "prepared", fs::copy_options::recursive | fs::copy_options::create_hard_links);
+    }
+    ranks_.barrier(Tag{"side folder", 0});
+  }
+  ~SideFolder() {
+    std::error_code ignored;
+    if (ranks_.rank() == 0) fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  Communicator& ranks_;
+};
+
+}  // namespace
+
+json evaluate(const EvaluateRequest& request, Communicator& ranks) {
+  const fs::path file = request.run_dir / "experiment.yaml";
+  if (!fs::exists(file))
+    throw Error{ExitCode::usage, "there is no run here", request.run_dir.string(), "name the run's directory, such as runs/quickstart"};
+  std::vector<std::string> overrides = request.overrides;
+  std::vector<std::string> splits = request.splits;
+  std::optional<SideFolder> side;
+  if (!request.data.empty()) {
+    json list = json::array();
+    for (const fs::path& path : request.data) list.push_back(fs::absolute(path).string());
+    overrides.push_back("data.test=" + list.dump());
+    splits = {"test"};
+    side.emplace(request.run_dir, ranks);
+  }
+  const Experiment experiment = Experiment::load(file, overrides);
+  Data data = open_data(experiment, side ? side->path() : request.run_dir, ranks, /*reuse_encoding=*/true);
+  Session session(experiment, std::move(data), ranks);
+
+  const std::int64_t step = find_step(request.run_dir / "checkpoints", request.checkpoint);
+  restore(Checkpoint::open(request.run_dir / "checkpoints", step), session.dense, session.embedding);
+  if (splits.empty()) {
+    if (session.data.validation) splits.push_back("validation");
+    if (session.data.test) splits.push_back("test");
+    if (splits.empty()) splits.push_back("train");
+  }
+  json metrics = json::object();
+  std::vector<std::pair<std::string, Scores>> kept;
+  for (const std::string& split : splits) {
+    const Dataset* dataset = split == "train"        ? session.data.train.get()
+                             : split == "validation" ? session.data.validation.get()
+                             : split == "test"       ? session.data.test.get()
+                                                     : nullptr;
+    if (!dataset)
+      throw Error{ExitCode::usage, fmt::format("the run has no {} data", split), request.run_dir.string(),
+                  "name train, validation or test, or give --data FILE"};
+    const std::string shown = request.data.empty() ? split : "data";
+    Scores scores = score(session, *dataset, step, session.averaging);
+    metrics[shown] = to_json(evaluate_scores(session, scores, step));
+    kept.emplace_back(shown, std::move(scores));
+  }
+  if (!request.predictions.empty() && ranks.rank() == 0) write_predictions(request.predictions, kept);
+  ranks.barrier(Tag{"evaluated", step});
+  return {{"run", request.run_dir.string()}, {"checkpoint", fmt::format("step-{}", step)}, {"metrics", metrics}};
+}
+
+}  // namespace swallowtail

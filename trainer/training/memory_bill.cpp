@@ -1,0 +1,74 @@
+#include "trainer/training/memory_bill.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "parallel/error.h"
+#include "trainer/embedding/table_options.h"
+#include "trainer/report/machine.h"
+
+namespace swallowtail {
+
+namespace {
+constexpr std::int64_t kFloat = sizeof(float);
+// LibTorch, MPI and the program itself, resident, measured on one rank of the Adult experiment: about 330 MB.
+constexpr std::int64_t kLibraries = std::int64_t{350} << 20;
+}  // namespace
+
+nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input, Communicator& ranks) {
+  const std::int64_t batch = experiment.integer("train.batch_size");
+  const int world_size = ranks.world_size();
+  const bool averaging = experiment.number("train.average_decay") > 0;
+  const Optimizer dense_optimizer = parse_optimizer(experiment.text("train.optimizer"));
+  const auto momentum = static_cast<float>(experiment.number("train.momentum"));
+  std::int64_t all_dims = 0;
+  for (const EmbeddingTable& table : input.tables) all_dims += table.dim;
+
+  nlohmann::json list = nlohmann::json::array();
+  std::int64_t largest = 0;
+  for (int rank = 0; rank < world_size; ++rank) {
+    std::int64_t weights = 0, state = 0, average = 0, owned_dims = 0, ids = 0;
+    for (const std::size_t t : input.plan.tables_of(rank)) {
+      const EmbeddingTable& table = input.tables[t];
+      weights += table.rows * table.dim * kFloat;
+      state += table.rows * sparse_state_width(table.optimizer.kind, table.dim) * kFloat;
+      if (averaging) average += table.rows * (table.dim * kFloat + static_cast<std::int64_t>(sizeof(std::int64_t)));
+      owned_dims += table.dim;
+      ids += static_cast<std::int64_t>(static_cast<double>(batch) * table.mean_ids * 8);
+    }
+    // Weights, gradient, optimizer state, average, and what the fixed-order sum holds of gradients.
+    const std::int64_t dense = kFloat * (input.dense_parameters * (averaging ? 5 : 4) +
+                                         dense_state_width(dense_optimizer, momentum, input.dense_parameters));
+    const std::int64_t local = (batch + world_size - 1) / world_size;
+    const std::int64_t exchange = kFloat * (batch * owned_dims + local * (2 * all_dims + input.dense_features)) + 4 * ids;
+    const std::int64_t total = weights + state + average + dense + exchange + kLibraries;
+    largest = std::max(largest, total);
+    list.push_back({{"rank", rank}, {"tables", weights}, {"optimizer_state", state}, {"weight_average", average},
+                    {"dense", dense}, {"exchange", exchange}, {"libraries", kLibraries}, {"total", total}});
+  }
+  std::vector<std::int64_t> node_bytes{0}, short_of{0};
+  // The ranks of a machine share its memory; each is taken at the largest rank's need.
+  node_bytes[0] = largest * std::max(1, ranks.node_local_ranks());
+  const std::int64_t available = machine_facts().memory_available_bytes;
+  short_of[0] = available > 0 ? std::max<std::int64_t>(0, node_bytes[0] - available) : 0;
+  ranks.all_reduce_max(Tag{"memory bill", 0}, std::span(node_bytes));
+  ranks.all_reduce_max(Tag{"memory bill", 0}, std::span(short_of));
+  return {{"world_size", world_size},
+          {"ranks", list},
+          {"node_bytes", node_bytes[0]},
+          {"available_bytes", available},
+          {"missing_bytes", short_of[0]},
+          {"fits", short_of[0] == 0}};
+}
+
+void refuse_what_does_not_fit(const nlohmann::json& bill) {
+  if (bill.at("fits").get<bool>()) return;
+  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+  throw Error{ExitCode::resources,
+              fmt::format("the run needs {:.2f} GiB a machine and {:.2f} GiB more than is available",
+                          bill.at("node_bytes").get<double>() / kGiB, bill.at("missing_bytes").get<double>() / kGiB),
+              "the memory bill (train --dry-run)", "use more machines, fewer or narrower tables, or free memory"};
+}
+
+}  // namespace swallowtail

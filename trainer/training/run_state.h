@@ -1,0 +1,36 @@
+// What a checkpoint of a training run holds, and how it goes out and comes back: the position in the data, schedules'
+// step, early stopping, dense parameters (rank 0 writes them, every rank reads them), tables with their optimizer state.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/embedding/sharded_embedding.h"
+#include "trainer/training/dense_parameters.h"
+
+namespace swallowtail {
+
+struct RunState {
+  std::int64_t step = 0;           // optimizer steps done
+  std::int64_t epoch = 0;          // epoch of the next batch
+  std::int64_t batch = 0;          // next batch within that epoch
+  std::int64_t samples = 0;        // samples trained on
+  std::int64_t best_step = -1;     // step of the best validation, -1: none yet
+  std::optional<double> best_metric;
+  std::int64_t worse_in_a_row = 0; // validations since the best one
+  double epoch_loss = 0;           // sum over the samples of the epoch so far
+};
+
+nlohmann::json to_json(const RunState& state);
+RunState run_state_from_json(const nlohmann::json& json);
+
+/// This rank's tensors: its table shards and, on rank 0, the dense parameters.
+std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, bool with_dense);
+/// Fills dense parameters and this rank's shards. Errors: damaged where a tensor is missing or has another size.
+void restore(const Checkpoint& checkpoint, DenseParameters& dense, ShardedEmbedding& embedding);
+
+}  // namespace swallowtail

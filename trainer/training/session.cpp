@@ -1,0 +1,52 @@
+#include "trainer/training/session.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "parallel/sharding/sharding_plan.h"
+
+namespace swallowtail {
+
+namespace {
+
+ShardingPlan plan_tables(const std::vector<EmbeddingTable>& tables, int world_size) {
+  std::vector<TableSpec> specs;
+  for (const EmbeddingTable& table : tables) specs.push_back({table.name, table.rows, table.dim, table.mean_ids});
+  return plan_table_wise(specs, world_size);
+}
+
+EmbeddingOptions embedding_options(const Experiment& experiment) {
+  EmbeddingOptions options;
+  options.seed = static_cast<std::uint64_t>(experiment.integer("seed"));
+  const std::string algorithm = experiment.text("parallel.all_to_all");
+  options.all_to_all = algorithm == "auto" ? "library" : algorithm;
+  options.average_decay = experiment.number("train.average_decay");
+  return options;
+}
+
+void set_threads(const Experiment& experiment, const Communicator& ranks) {
+  const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const auto asked = static_cast<int>(experiment.integer("train.threads"));
+  const int threads = asked > 0 ? asked : std::max(1, cores / std::max(1, ranks.node_local_ranks()));
+  at::set_num_threads(threads);
+  omp_set_num_threads(threads);
+}
+
+}  // namespace
+
+Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
+    : experiment(from),
+      ranks((set_threads(from, all_ranks), all_ranks)),
+      data(std::move(opened)),
+      tables(find_model(experiment).embedding_tables(experiment, data.train->shape())),
+      model(find_model(experiment).make(experiment, data.train->shape(), tables)),
+      embedding(tables, plan_tables(tables, ranks.world_size()), embedding_options(experiment), ranks),
+      dense(*model, experiment),
+      share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
+      loss(loss_options(experiment)),
+      seed(static_cast<std::uint64_t>(experiment.integer("seed"))),
+      averaging(experiment.number("train.average_decay") > 0) {}
+
+}  // namespace swallowtail

@@ -1,0 +1,36 @@
+// The parts of a run, composed from an experiment: data, model, tables, parameters, and how batches are shared out.
+// train() and evaluate() both build one; a test may too.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "parallel/communicator.h"
+#include "trainer/config/experiment.h"
+#include "trainer/data/dataset.h"
+#include "trainer/embedding/sharded_embedding.h"
+#include "trainer/models/model.h"
+#include "trainer/training/batch_share.h"
+#include "trainer/training/dense_parameters.h"
+#include "trainer/training/loss.h"
+
+namespace swallowtail {
+
+struct Session {
+  /// Sets the threads of this rank (train.threads, or the cores divided by the machine's ranks) and builds everything.
+  Session(const Experiment& experiment, Data data, Communicator& ranks);
+
+  const Experiment experiment;
+  Communicator& ranks;
+  Data data;
+  std::vector<EmbeddingTable> tables;
+  std::shared_ptr<Model> model;
+  ShardedEmbedding embedding;
+  DenseParameters dense;
+  BatchShare share;
+  LossOptions loss;
+  std::uint64_t seed;
+  bool averaging;  // train.average_decay > 0: averaged weights are evaluated beside the raw ones
+};
+
+}  // namespace swallowtail

@@ -1,0 +1,207 @@
+// train(): what DESIGN section 5 promises of a run, from the experiment to summary.json.
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "trainer/report/atomic_file.h"
+#include "trainer/report/machine.h"
+#include "trainer/report/metrics_log.h"
+#include "trainer/report/run_directory.h"
+#include "trainer/training/memory_bill.h"
+#include "trainer/training/run_report.h"
+#include "trainer/training/session.h"
+#include "trainer/training/training.h"
+#include "trainer/training/training_loop.h"
+
+namespace swallowtail {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+namespace {
+
+fs::path run_folder(const Experiment& experiment) {
+  return experiment.has("run.dir") ? experiment.path("run.dir") : fs::absolute(fs::path("runs") / experiment.text("name"));
+}
+
+std::int64_t peak_rss_bytes(Communicator& ranks) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::vector<std::int64_t> largest{usage.ru_maxrss * 1024};
+  ranks.all_reduce_max(Tag{"peak memory", 0}, std::span(largest));
+  return largest[0];
+}
+
+/// The bill, before any table is allocated: it must refuse what the allocation would die of.
+json bill_of(const Experiment& experiment, const DataShape& shape, Communicator& ranks) {
+  const auto tables = find_model(experiment).embedding_tables(experiment, shape);
+  std::vector<TableSpec> specs;
+  for (const EmbeddingTable& table : tables) specs.push_back({table.name, table.rows, table.dim, table.mean_ids});
+  const ShardingPlan plan = plan_table_wise(specs, ranks.world_size());
+  std::int64_t parameters = 0;
+  const auto model = find_model(experiment).make(experiment, shape, tables);
+  for (const auto& parameter : model->parameters()) parameters += parameter.numel();
+  return memory_bill(experiment, {tables, plan, parameters, static_cast<std::int64_t>(shape.dense.size())}, ranks);
+}
+
+/// Everything is read and checked in a folder of its own, which is removed afterwards.
+json dry_run(const Experiment& experiment, Communicator& ranks) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("swallowtail-dry-run-{}", getppid());
+  json bill;
+  {
+    const Data data = open_data(experiment, folder, ranks);
+    bill = bill_of(experiment, data.train->shape(), ranks);
+    bill["rows_read"] = data.rows_read;
+    bill["rows_quarantined"] = data.rows_quarantined;
+    bill["samples"] = data.train->size();
+    ranks.barrier(Tag{"dry run", 0});
+  }
+  if (ranks.rank() == 0) fs::remove_all(folder);
+  return bill;
+}
+
+/// The run's folder on rank 0, held until the run ends; the others wait until it stands.
+std::optional<RunDirectory> open_run(const fs::path& folder, const Experiment& experiment, const TrainRequest& request,
+                                     Communicator& ranks) {
+  std::optional<RunDirectory> directory;
+  if (ranks.rank() == 0) {
+    const RunMode mode = request.resume ? RunMode::resume : request.force ? RunMode::replace : RunMode::create;
+    directory = RunDirectory::open(folder, mode);
+    write_atomically(folder / "experiment.yaml", experiment.to_yaml());
+  }
+  ranks.barrier(Tag{"run directory", 0});
+  return directory;
+}
+
+/// Fills the session from the newest good checkpoint; the start where there is none.
+RunState resume(Session& session, const fs::path& folder, RunReport& report) {
+  std::vector<std::string> complaints;
+  const auto checkpoint = Checkpoint::newest_good(folder / "checkpoints", complaints);
+  for (const std::string& complaint : complaints) report.note(complaint);
+  if (!checkpoint) {
+    if (!complaints.empty())
+      throw Error{ExitCode::damaged, "no checkpoint of this run can be read", (folder / "checkpoints").string(),
+                  "start again with --force"};
+    report.note("there is no checkpoint yet: starting at step 0");
+    return {};
+  }
+  if (checkpoint->state().at("data").get<std::string>() != session.data.fingerprint)
+    throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
+                "restore the data files, or start again with --force"};
+  restore(*checkpoint, session.dense, session.embedding);
+  report.note(fmt::format("resuming after step {}", checkpoint->step()));
+  return run_state_from_json(checkpoint->state());
+}
+
+/// Weights of the best validation, where the run has one and it was saved.
+void load_best(Session& session, const RunState& state, const fs::path& folder) {
+  if (state.best_step < 0 || state.best_step == state.step) return;
+  const auto steps = checkpoint_steps(folder / "checkpoints");
+  if (std::ranges::find(steps, state.best_step) == steps.end()) return;
+  restore(Checkpoint::open(folder / "checkpoints", state.best_step), session.dense, session.embedding);
+}
+
+ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
+  const std::string asked = session.experiment.text("parallel.all_to_all");
+  ordered_json exchange;
+  exchange["algorithm"] = asked == "auto" ? "library" : asked;
+  exchange["bytes_per_step"] = figures.steps_here > 0 ? figures.bytes_sent / figures.steps_here : 0;
+  exchange["exposed_fraction"] = figures.train_seconds > 0 ? figures.exchange_seconds / figures.train_seconds : 0.0;
+  return exchange;
+}
+
+}  // namespace
+
+json train(const Experiment& experiment, const TrainRequest& request, Communicator& ranks) {
+  const auto start = std::chrono::steady_clock::now();
+  if (request.dry_run) return dry_run(experiment, ranks);
+  const fs::path folder = run_folder(experiment);
+  const auto directory = open_run(folder, experiment, request, ranks);
+  Data data = open_data(experiment, folder, ranks, request.resume);
+  if (data.train->size() == 0)
+    throw experiment.error("data.train", "the training data have no sample", "check the files and data.on_bad_row");
+  const json bill = bill_of(experiment, data.train->shape(), ranks);
+  refuse_what_does_not_fit(bill);
+  Session session(experiment, std::move(data), ranks);
+
+  const bool root = ranks.rank() == 0;
+  RunReport report({.run_dir = folder,
+                    .writes = root,
+                    .quiet = request.quiet,
+                    .tensorboard = experiment.boolean("report.tensorboard")});
+  RunState state;
+  if (request.resume) state = resume(session, folder, report);
+  report.begin(request.resume ? std::optional(state.step) : std::nullopt);
+  PhaseClock clock;
+  TrainingLoop loop(session, report, clock, folder);
+  loop.run(state);
+  report.finish_progress();
+
+  load_best(session, state, folder);
+  const std::int64_t best_step = state.best_step < 0 ? state.step : state.best_step;
+  ordered_json summary;
+  summary["experiment"] = experiment.text("name");
+  summary["command"] = request.command;
+  summary["world_size"] = ranks.world_size();
+  summary["device"] = "cpu";
+  summary["seed"] = experiment.integer("seed");
+  summary["steps"] = state.step;
+  summary["samples"] = state.samples;
+  summary["seconds"] = 0.0;
+  summary["samples_per_s"] = loop.figures().steady_samples_per_s;
+  summary["peak_rss_bytes"] = 0;
+  std::int64_t embedding_rows = 0, embedding_weights = 0;
+  for (const EmbeddingTable& table : session.tables) {
+    embedding_rows += table.rows;
+    embedding_weights += table.rows * table.dim;
+  }
+  summary["parameters"] = session.dense.size() + embedding_weights;
+  summary["embedding_rows"] = embedding_rows;
+  summary["rows_read"] = session.data.rows_read;
+  summary["rows_quarantined"] = session.data.rows_quarantined;
+  summary["train"] = {{"loss", loop.figures().epoch_loss},
+                      {"last_loss", loop.figures().last_loss},
+                      {"skipped_steps", loop.figures().skipped_steps}};
+
+  std::vector<ScoredSplit> scored;
+  for (const std::string split : {"validation", "test"}) {
+    const auto& dataset = split == "test" ? session.data.test : session.data.validation;
+    if (!dataset) continue;
+    const auto timed = clock.time(StepPhase::evaluation);
+    const MetricValues best = root ? best_reachable(*dataset, experiment.texts("evaluation.metrics")) : MetricValues{};
+    if (!best.empty()) {
+      summary[split + "_best_reachable"] = to_json(best);
+      scored.push_back({split + ", best reachable", best, {}});
+    }
+    for (const bool averaged : session.averaging ? std::vector{false, true} : std::vector{false}) {
+      // The averaged weights, where there are any, are the model that the run is about; the raw ones stand beside it.
+      const bool aside = session.averaging && !averaged;
+      Scores scores = score(session, *dataset, best_step, averaged);
+      const MetricValues values = evaluate_scores(session, scores, best_step);
+      summary[aside ? split + "_raw" : split] = to_json(values);
+      scored.push_back({aside ? split + ", raw weights" : split, values, std::move(scores)});
+    }
+  }
+  summary["best_step"] = best_step;
+  summary["checkpoint"] = experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
+  summary["failed_saves"] = loop.figures().failed_saves;
+  summary["exchange"] = exchange_json(session, loop.figures());
+  summary["memory_bill"] = bill;
+  for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
+    summary["phases"][std::string(kPhaseNames[phase])] = clock.seconds(static_cast<StepPhase>(phase));
+  summary["machine"] = to_json(machine_facts());
+  summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
+  summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (root) {
+    write_atomically(folder / "summary.json", summary.dump(2) + "\n");
+    if (experiment.boolean("report.html")) report.write_page(summary, experiment.to_yaml(), scored, clock);
+  }
+  return summary;
+}
+
+}  // namespace swallowtail
