@@ -24,7 +24,8 @@ class MpiSession {
   static int world_size() noexcept;  // 1 without a session
 
   /// Ends all ranks with `code`, which mpirun returns. Flushes standard output and error. A plain exit would leave the
-  /// others waiting. Without a session: exits.
+  /// others waiting. Without a session: exits. (A rank that a signal kills cannot call this: mpirun sees its death, ends
+  /// the others and returns 128 + signal, so 137 and not 5 after SIGKILL.)
   [[noreturn]] static void abort(int code);
 
   /// Prints the error's line on standard error and ends all ranks with its code. Where several ranks of a machine fail

@@ -8,6 +8,7 @@
 #include "trainer/report/atomic_file.h"
 #include "trainer/report/html_report.h"
 #include "trainer/report/metrics_log.h"
+#include "trainer/report/run_curves.h"
 #include "trainer/report/tensorboard.h"
 
 namespace swallowtail {

@@ -15,16 +15,16 @@ json to_json(const RunState& state) {
           {"epoch_loss", state.epoch_loss}};
 }
 
-RunState run_state_from_json(const json& json) {
+RunState run_state_from_json(const json& saved) {
   RunState state;
-  state.step = json.at("step");
-  state.epoch = json.at("epoch");
-  state.batch = json.at("batch");
-  state.samples = json.at("samples");
-  state.best_step = json.at("best_step");
-  if (!json.at("best_metric").is_null()) state.best_metric = json.at("best_metric").get<double>();
-  state.worse_in_a_row = json.at("worse_in_a_row");
-  state.epoch_loss = json.at("epoch_loss");
+  state.step = saved.at("step");
+  state.epoch = saved.at("epoch");
+  state.batch = saved.at("batch");
+  state.samples = saved.at("samples");
+  state.best_step = saved.at("best_step");
+  if (!saved.at("best_metric").is_null()) state.best_metric = saved.at("best_metric").get<double>();
+  state.worse_in_a_row = saved.at("worse_in_a_row");
+  state.epoch_loss = saved.at("epoch_loss");
   return state;
 }
 

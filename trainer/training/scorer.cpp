@@ -9,6 +9,7 @@
 
 #include "parallel/activity.h"
 #include "trainer/evaluation/threshold.h"
+#include "trainer/training/step.h"
 
 namespace swallowtail {
 

@@ -162,7 +162,8 @@ bool TrainingLoop::validate(RunState& state) {
 
   const std::string name = chosen_metric(session_.experiment);
   const auto found = std::ranges::find(values, name, &MetricValues::value_type::first);
-  const MetricValue value = found == values.end() ? MetricValue{} : found->second;
+  MetricValue value;
+  if (found != values.end()) value = found->second;
   const double sign = find_metric(name).larger_is_better ? 1 : -1;
   const double margin = session_.experiment.number("train.early_stopping.min_delta");
   if (value && (!state.best_metric || sign * (*value - *state.best_metric) > margin)) {
