@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Writes metrics.json: small prediction sets and their metrics by scikit-learn, for tests/unit/evaluation/golden_test.cpp.
+"""Writes metrics.json: small prediction sets and their metrics by scikit-learn.
+
+Read by tests/unit/evaluation/golden_test.cpp.
 
 Usage: metrics.py > metrics.json        (needs numpy and scikit-learn; run again only to change the cases)
 
-A metric is null where it is undefined. scikit-learn answers some of those with 0 and a warning, so the cases say it here.
-Probabilities are clamped to [1e-15, 1 - 1e-15] before log_loss: scikit-learn's own clamp depends on its version.
+A metric is null where it is undefined; scikit-learn answers some of those with 0 and a warning. Probabilities are
+clamped to [1e-15, 1 - 1e-15] before log_loss: scikit-learn's own clamp depends on its version.
 """
 import json
 import warnings

@@ -84,9 +84,10 @@ PROGRAM
     wait_for 60 test -s "$work/starts" || broken "the job did not start: $(state)"
     sleep 1
     scancel --batch --signal=USR1 "$job"  # what Slurm does by itself before the time limit
-    # A requeued job waits two minutes for its turn; release it at once.
+    # A requeued job waits two minutes, so that the old start's end is not taken for the new one's. 3 s are enough here.
     for start in 2 3; do
       wait_for 60 eval '[ "$(state)" = PENDING ] || [ "$(wc -l < "$work/starts")" -ge '$start' ]' || broken "no requeue $start"
+      sleep 3
       scontrol update jobid="$job" starttime=now 2> /dev/null
       wait_for 60 eval '[ "$(wc -l < "$work/starts")" -ge '$start' ]' || broken "start $start did not come: $(state)"
     done

@@ -35,8 +35,7 @@ class CsvRows final : public RowReader {
     row.line = record_.line;
     if (!record_.fault.empty()) return refuse(record_.fault_column, record_.fault_value, record_.fault);
     if (record_.fields.size() != width_)
-      return refuse(static_cast<std::int64_t>(std::min(record_.fields.size(), width_)), record_.fields.back(),
-                    fmt::format("{} fields where the header has {}", record_.fields.size(), width_));
+      return refuse_count();
     return read_label(row) && read_weight(row) && read_numbers(row) && read_features(row) ? Next::row : Next::bad;
   }
 
@@ -68,6 +67,12 @@ class CsvRows final : public RowReader {
       fields_.features.push_back(find(feature.name, feature.is_one_hot ? "data.categorical" : "data.multi_hot"));
   }
 
+  /// Points at the first surplus field, or at the last one there is.
+  Next refuse_count() {
+    const std::size_t column = std::min(record_.fields.size(), width_ + 1);
+    return refuse(static_cast<std::int64_t>(column), record_.fields[column - 1],
+                  fmt::format("{} fields where the header has {}", record_.fields.size(), width_));
+  }
   Next refuse(std::int64_t column, std::string_view value, std::string_view reason) {
     *bad_ = {.line = record_.line, .column = column, .value = std::string(value), .reason = std::string(reason)};
     return Next::bad;

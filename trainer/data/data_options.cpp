@@ -74,8 +74,8 @@ void check_columns(const Experiment& experiment, const DataOptions& options) {
   for (const auto& [name, column] : options.columns)
     if (!features.contains(name)) {
       const std::vector<std::string_view> known(features.begin(), features.end());
-      throw experiment.error("data.columns." + name, fmt::format("no list of data.* names the column '{}'", name),
-                             did_you_mean(name, known));
+      throw Error{ExitCode::usage, fmt::format("no list of data.* names the column '{}'", name), "data.columns." + name,
+                  did_you_mean(name, known)};
     }
   for (const auto& text : options.positive_labels)
     if (std::ranges::count(options.negative_labels, text))
