@@ -14,43 +14,36 @@ void fill_normal(torch::Tensor& tensor, double deviation, std::uint64_t seed, co
     values[i] = static_cast<float>(deviation * random::normal(random::bits(seed, purpose, static_cast<std::uint64_t>(i))));
 }
 
-/// The kernel pair as one autograd node: saves the inputs, not the F x F products.
+/// Pointers to the F blocks [B, D] of a contiguous [F, B, D].
+template <typename Pointer>
+std::vector<Pointer> blocks(const torch::Tensor& stacked) {
+  std::vector<Pointer> pointers;
+  for (std::int64_t f = 0; f < stacked.size(0); ++f) pointers.push_back(stacked.data_ptr<float>() + f * stacked.stride(0));
+  return pointers;
+}
+
+/// The kernel pair as one autograd node: saves the vectors, not the F x F products. It takes them as one tensor [F, B, D],
+/// since a custom node sees no gradient for the tensors of a vector.
 class DotInteraction : public torch::autograd::Function<DotInteraction> {
  public:
-  static torch::Tensor forward(torch::autograd::AutogradContext* context, bool itself, bool concatenate,
-                               const torch::autograd::variable_list& vectors) {
-    torch::autograd::variable_list saved;
-    std::vector<const float*> pointers;
-    for (const torch::Tensor& vector : vectors) {
-      saved.push_back(vector.contiguous());
-      pointers.push_back(saved.back().data_ptr<float>());
-    }
-    const InteractionShape shape{vectors[0].size(0), vectors[0].size(1), itself, concatenate};
-    torch::Tensor out =
-        torch::empty({shape.batch, interaction_width(static_cast<std::int64_t>(vectors.size()), shape)}, vectors[0].options());
-    dot_interaction_forward(shape, pointers, out.data_ptr<float>());
-    context->save_for_backward(saved);
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& stacked, bool itself, bool concatenate) {
+    const InteractionShape shape{stacked.size(1), stacked.size(2), itself, concatenate};
+    torch::Tensor out = torch::empty({shape.batch, interaction_width(stacked.size(0), shape)}, stacked.options());
+    dot_interaction_forward(shape, blocks<const float*>(stacked), out.data_ptr<float>());
+    context->save_for_backward({stacked});
     context->saved_data["itself"] = itself;
     context->saved_data["concatenate"] = concatenate;
     return out;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    const auto vectors = context->get_saved_variables();
-    const InteractionShape shape{vectors[0].size(0), vectors[0].size(1), context->saved_data["itself"].toBool(),
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+    const torch::Tensor stacked = context->get_saved_variables()[0];
+    const InteractionShape shape{stacked.size(1), stacked.size(2), context->saved_data["itself"].toBool(),
                                  context->saved_data["concatenate"].toBool()};
-    torch::autograd::variable_list result{torch::Tensor(), torch::Tensor()};
-    std::vector<const float*> pointers;
-    std::vector<float*> targets;
-    for (const torch::Tensor& vector : vectors) {
-      pointers.push_back(vector.data_ptr<float>());
-      result.push_back(torch::empty_like(vector));
-      targets.push_back(result.back().data_ptr<float>());
-    }
     const torch::Tensor gradient = gradients[0].contiguous();
-    dot_interaction_backward(shape, pointers, gradient.data_ptr<float>(), targets);
-    return result;
+    const torch::Tensor result = torch::empty_like(stacked);
+    dot_interaction_backward(shape, blocks<const float*>(stacked), gradient.data_ptr<float>(), blocks<float*>(result));
+    return {result, torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -91,7 +84,7 @@ torch::Tensor MlpImpl::forward(torch::Tensor x, const ModelInput& input) {
 }
 
 torch::Tensor dot_interaction(const std::vector<torch::Tensor>& vectors, bool itself, bool concatenate) {
-  return DotInteraction::apply(itself, concatenate, vectors);
+  return DotInteraction::apply(torch::stack(vectors), itself, concatenate);
 }
 
 }  // namespace swallowtail

@@ -2,7 +2,7 @@
 // Error of one line. Nothing else: no other exception, no crash, no hang.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -110,7 +110,7 @@ std::string damaged(const std::string& good, std::uint64_t seed) {
 
 TEST(MutatedYaml, LoadsOrIsRefusedWithOneLine) {
   constexpr std::uint64_t kMutationsOfEach = 1000;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = std::clock();
   int accepted = 0, refused = 0;
   for (std::size_t file = 0; file < kGood.size(); ++file)
     for (std::uint64_t seed = 0; seed < kMutationsOfEach; ++seed) {
@@ -132,7 +132,7 @@ TEST(MutatedYaml, LoadsOrIsRefusedWithOneLine) {
     }
   EXPECT_GT(accepted, 100) << "mutations are too harsh to test anything";
   EXPECT_GT(refused, 500) << "mutations are too mild to test anything";
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+  EXPECT_LT(std::clock() - start, 60 * CLOCKS_PER_SEC);
 }
 
 TEST(MutatedYaml, GoodExperimentsLoad) {
@@ -166,9 +166,9 @@ TEST(MutatedYaml, AMegabyteOfOneCharacterIsAnsweredSoon) {
                                  "a", "\xC3\xA9", "%a\n",  "? a\n: b\n", ",",    "]",      "\n\n"}) {
     std::string text = "data: ";
     while (text.size() + unit.size() <= 1 << 20) text += unit;
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = std::clock();
     EXPECT_THROW((void)Experiment::parse(text), Error) << unit;
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << unit;
+    EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC) << unit;  // its own time: other tests run beside it
   }
 }
 
