@@ -12,7 +12,7 @@ namespace {
 struct DlrmOptions {
   std::int64_t dense = 0, dim = 16, labels = 1;
   std::vector<std::int64_t> bottom, top;  // hidden widths
-  bool dot = true, cat = false, itself = false, linear = false;  // dot and cat: both side by side
+  bool dot = true, itself = false, linear = false;
   double dropout = 0;
 };
 
@@ -32,9 +32,8 @@ class Dlrm : public Model {
             "projection_" + std::to_string(t),
             torch::nn::Linear(torch::nn::LinearOptions(tables[t].dim, options_.dim).bias(false)));
     const std::int64_t features = vectors_ + (options_.dense > 0 ? 1 : 0);
-    const InteractionShape shape{0, options_.dim, options_.itself, concatenates_bottom()};
-    const std::int64_t inputs =
-        (options_.dot ? interaction_width(features, shape) : 0) + (options_.cat ? features * options_.dim : 0);
+    const InteractionShape shape{0, options_.dim, options_.itself, options_.dense > 0};
+    const std::int64_t inputs = options_.dot ? interaction_width(features, shape) : features * options_.dim;
     std::vector<std::int64_t> widths = options_.top;
     widths.push_back(options_.labels);
     top_mlp_ = register_module("top_mlp", Mlp(inputs, widths, /*relu_last=*/false, options_.dropout, random::purpose("top")));
@@ -47,11 +46,8 @@ class Dlrm : public Model {
     if (options_.dense > 0) vectors.push_back(bottom_mlp_->forward(input.dense, input));
     for (std::int64_t t = 0; t < vectors_; ++t)
       vectors.push_back(projections_[t] ? projections_[t]->forward(input.pooled[t]) : input.pooled[t]);
-    torch::Tensor crossed = options_.cat ? torch::cat(vectors, 1) : torch::Tensor();
-    if (options_.dot) {
-      const torch::Tensor products = dot_interaction(vectors, options_.itself, concatenates_bottom());
-      crossed = options_.cat ? torch::cat({crossed, products}, 1) : products;
-    }
+    const torch::Tensor crossed =
+        options_.dot ? dot_interaction(vectors, options_.itself, options_.dense > 0) : torch::cat(vectors, 1);
     torch::Tensor logits = top_mlp_->forward(crossed, input);  // [B, L]
     if (options_.linear) {
       for (std::size_t t = static_cast<std::size_t>(vectors_); t < input.pooled.size(); ++t) logits = logits + input.pooled[t];
@@ -61,9 +57,6 @@ class Dlrm : public Model {
   }
 
  private:
-  /// The paper's [bottom | products]; where all vectors are concatenated, the bottom one is among them.
-  bool concatenates_bottom() const { return options_.dense > 0 && !options_.cat; }
-
   DlrmOptions options_;
   std::int64_t vectors_ = 0;  // tables that take part in the interaction
   Mlp bottom_mlp_{nullptr}, top_mlp_{nullptr};
@@ -94,9 +87,7 @@ std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& 
   options.dim = experiment.integer("model.embedding_dim");
   options.bottom = experiment.integers("model.bottom_mlp");
   options.top = experiment.integers("model.top_mlp");
-  const std::string interaction = experiment.text("model.interaction");
-  options.dot = interaction != "cat";
-  options.cat = interaction != "dot";
+  options.dot = experiment.text("model.interaction") == "dot";
   options.itself = experiment.boolean("model.interaction_itself");
   options.linear = experiment.boolean("model.linear");
   options.dropout = experiment.number("model.dropout");
@@ -105,7 +96,7 @@ std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& 
   if (features == 0)
     throw experiment.error("model.type", "the data have neither dense nor categorical columns",
                            "name them in data.dense and data.categorical");
-  if (interaction == "dot" && options.dense == 0 && interaction_pairs(features, options.itself) == 0)
+  if (options.dot && options.dense == 0 && interaction_pairs(features, options.itself) == 0)
     throw experiment.error("model.interaction", "one table alone has no pair to interact with",
                            "add columns, or set model.interaction: cat");
   auto model = std::make_shared<Dlrm>(options, tables);
