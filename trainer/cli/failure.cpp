@@ -65,7 +65,7 @@ Failure describe_failure(const std::exception_ptr& thrown) {
 }
 
 void report_failure(const Failure& failure, int rank, bool as_json) {
-  if (rank != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1000 + std::min(rank, 20) * 50));
+  if (rank != 0) std::this_thread::sleep_for(std::chrono::milliseconds(4000 + std::min(rank, 20) * 50));
   fmt::print(stderr, "{}\n", failure.line);
   std::fflush(stderr);
   if (as_json) fmt::print("{}\n", failure.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
