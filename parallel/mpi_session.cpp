@@ -172,7 +172,7 @@ void MpiSession::abort(int code) {
   state->board->claim_report();  // the watchdogs of the others need not tell that this rank is gone
   // MPI_Abort may wait for a thread that is stuck inside MPI; a rank that is asked to end, ends.
   std::thread([code] {
-    std::this_thread::sleep_for(std::chrono::seconds(3));
+    std::this_thread::sleep_for(std::chrono::seconds(1));
     _exit(code);
   }).detach();
   MPI_Abort(MPI_COMM_WORLD, code);
