@@ -75,6 +75,7 @@ summary{padding:11px 16px;cursor:pointer;font-weight:600}
 summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 pre{margin:0;padding:4px 16px 16px;overflow-x:auto;font:13px/1.55 ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
 code{font:.92em ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
+th code{overflow-wrap:normal;white-space:nowrap}
 footer{margin-top:56px;padding-bottom:40px;color:var(--soft);font-size:13px}
 @media (max-width:560px){main,header,footer{padding-left:14px;padding-right:14px}h1{font-size:27px}.cards .value{font-size:27px}}
 @media print{body{background:#fff}figure,.cards li,.scroll{break-inside:avoid}}

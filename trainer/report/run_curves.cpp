@@ -1,7 +1,5 @@
 #include "trainer/report/run_curves.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -36,10 +34,15 @@ void add_point(Plot& plot, const std::string& series_name, double x, const nlohm
 
 bool is_metric(const std::string& key) { return std::ranges::count(metrics(), key, &MetricEntry::name) > 0; }
 
-void add_split(std::vector<Plot>& plots, const nlohmann::json& record, double step) {
+/// "raw" or another word of the line's weights; lines without one are raw.
+std::string weights_of(const nlohmann::json& record) {
+  const auto weights = record.find("weights");
+  return weights != record.end() && weights->is_string() ? weights->get<std::string>() : "raw";
+}
+
+void add_split(std::vector<Plot>& plots, const nlohmann::json& record, double step, bool is_averaged_run) {
   auto series = record["split"].get<std::string>();
-  if (const auto weights = record.find("weights"); weights != record.end() && weights->is_string())
-    series += fmt::format(", {}", weights->get<std::string>());
+  if (is_averaged_run && weights_of(record) == "raw") series += ", raw weights";
   for (const auto& [key, value] : record.items()) {
     if (key == "logloss")
       add_point(plot_named(plots, "Loss", "loss"), series, step, value);
@@ -77,14 +80,20 @@ double largest(const Plot& plot) {
 }  // namespace
 
 std::vector<Plot> plots_by_step(const std::filesystem::path& metrics_jsonl, std::optional<std::int64_t> best_step) {
-  std::vector<Plot> plots;
+  std::vector<nlohmann::json> records;
   std::ifstream file(metrics_jsonl);
   for (std::string line; std::getline(file, line);) {
-    const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object() || !record.contains("step") || !record["step"].is_number()) continue;
+    auto record = nlohmann::json::parse(line, nullptr, false);
+    if (record.is_object() && record.contains("step") && record["step"].is_number())
+      records.push_back(std::move(record));
+  }
+  const bool is_averaged_run =
+      std::ranges::any_of(records, [](const auto& record) { return weights_of(record) != "raw"; });
+  std::vector<Plot> plots;
+  for (const auto& record : records) {
     const auto step = record["step"].get<double>();
     if (record.contains("split") && record["split"].is_string())
-      add_split(plots, record, step);
+      add_split(plots, record, step, is_averaged_run);
     else
       add_training(plots, record, step);
   }
