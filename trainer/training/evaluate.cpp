@@ -87,6 +87,7 @@ json evaluate(const EvaluateRequest& request, Communicator& ranks) {
     side.emplace(request.run_dir, ranks);
   }
   const Experiment experiment = Experiment::load(file, overrides);
+  check_metric_names(experiment);
   Data data = open_data(experiment, side ? side->path() : request.run_dir, ranks, /*reuse_encoding=*/true);
   Session session(experiment, std::move(data), ranks);
 

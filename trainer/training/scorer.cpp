@@ -63,6 +63,29 @@ MetricValue metric_at(std::string_view name, const Predictions& predictions, dou
 
 }  // namespace
 
+void check_metric_names(const Experiment& experiment) {
+  const auto names = experiment.texts("evaluation.metrics");
+  if (names.empty())
+    throw experiment.error("evaluation.metrics", "no metric is named", "the first one picks the best checkpoint: name auc");
+  const auto check = [&](const char* key, const std::string& name) {
+    try {
+      find_metric(name);
+    } catch (const Error& error) {
+      throw experiment.error(key, error.fact(), error.advice());
+    }
+  };
+  for (const std::string& name : names) check("evaluation.metrics", name);
+  const bool stops_early = experiment.has("train.early_stopping.metric");
+  const char* const key = stops_early ? "train.early_stopping.metric" : "evaluation.metrics";
+  const std::string steering = stops_early ? experiment.text(key) : names[0];
+  check(key, steering);
+  if (std::ranges::find(names, steering) == names.end())
+    throw experiment.error(key, fmt::format("'{}' is not computed", steering), "add it to evaluation.metrics");
+  if (steering == "calibration")
+    throw experiment.error(key, "calibration is best at 1, so it cannot pick the best checkpoint",
+                           stops_early ? "use auc, logloss or ne" : "put auc, logloss or ne first");
+}
+
 Scores score(Session& session, const Dataset& dataset, std::int64_t step, bool averaged) {
   Communicator& ranks = session.ranks;
   const Experiment& experiment = session.experiment;

@@ -119,6 +119,7 @@ ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
 
 json train(const Experiment& experiment, const TrainRequest& request, Communicator& ranks) {
   const auto start = std::chrono::steady_clock::now();
+  check_metric_names(experiment);
   if (request.dry_run) return dry_run(experiment, ranks);
   const fs::path folder = run_folder(experiment);
   const auto directory = open_run(folder, experiment, request, ranks);
