@@ -33,7 +33,9 @@ TEST(Failure, StoppingOnRequestIsNoError) {
 
 TEST(Failure, ExhaustedMemoryAndDisksEndWith7) {
   EXPECT_EQ(failure_of(std::bad_alloc()).exit_code, 7);
-  EXPECT_EQ(failure_of(std::runtime_error("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")).exit_code, 7);
+  EXPECT_EQ(
+      failure_of(std::runtime_error("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")).exit_code,
+      7);
   const auto no_space = std::make_error_code(std::errc::no_space_on_device);
   const auto failure = failure_of(std::filesystem::filesystem_error("rename", "/runs/a", no_space));
   EXPECT_EQ(failure.exit_code, 7);

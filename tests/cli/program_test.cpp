@@ -36,7 +36,8 @@ class Program : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   Ended start(const std::string& command) const {
-    const int status = std::system(fmt::format("cd '{0}' && {1} > out 2> err < /dev/null", folder_.string(), command).c_str());
+    const int status =
+        std::system(fmt::format("cd '{0}' && {1} > out 2> err < /dev/null", folder_.string(), command).c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(folder_ / "out"), read(folder_ / "err")};
   }
   static int count(const std::string& text, const std::string& part) {
@@ -106,7 +107,8 @@ TEST_F(Program, DoctorFindsThisMachineInOrder) {
     EXPECT_NE(finding.at("value"), "") << finding;
     EXPECT_EQ(finding.at("status") == "ok", finding.at("advice") == "") << finding;
   }
-  EXPECT_EQ(names, "cpu,cores,memory,shared memory,mpi,mpi threads,user,run folder,disk,open files,gpu,libtorch,slurm,");
+  EXPECT_EQ(names,
+            "cpu,cores,memory,shared memory,mpi,mpi threads,user,run folder,disk,open files,gpu,libtorch,slurm,");
 }
 
 TEST_F(Program, WarnsOfMoreRanksThanCores) {

@@ -48,9 +48,9 @@ Arguments Arguments::parse(std::string_view command, std::span<const Flag> flags
   cxxopts::Options options{"swallowtail"};
   options.allow_unrecognised_options();
   for (const Flag& flag : flags) {
-    const std::shared_ptr<cxxopts::Value> kind =
-        flag.value.empty() ? std::shared_ptr<cxxopts::Value>(cxxopts::value<bool>())
-                           : std::shared_ptr<cxxopts::Value>(cxxopts::value<std::string>());
+    const std::shared_ptr<cxxopts::Value> kind = flag.value.empty()
+                                                     ? std::shared_ptr<cxxopts::Value>(cxxopts::value<bool>())
+                                                     : std::shared_ptr<cxxopts::Value>(cxxopts::value<std::string>());
     options.add_option("", "", std::string(flag.name), "", kind, "");
   }
   std::vector<const char*> argv;

@@ -14,18 +14,18 @@ namespace swallowtail::cli {
 
 /// What a command that did not throw leaves behind. The same on every rank; only rank 0's is printed.
 struct Outcome {
-  nlohmann::json json;                   // all of standard output under --json
-  std::string text;                      // for people, on standard error, without --json; empty: nothing
+  nlohmann::json json;  // all of standard output under --json
+  std::string text;     // for people, on standard error, without --json; empty: nothing
   ExitCode exit_code = ExitCode::done;
 };
 
 struct Command {
   std::string_view name;
-  std::string_view summary;  // one line, lower case
-  std::string_view usage;    // what follows "swallowtail NAME"
+  std::string_view summary;     // one line, lower case
+  std::string_view usage;       // what follows "swallowtail NAME"
   std::span<const Flag> flags;  // beside --json and --help, which all have
-  std::string_view notes;    // more lines for --help
-  std::string_view examples;  // one a line
+  std::string_view notes;       // more lines for --help
+  std::string_view examples;    // one a line
   Outcome (*run)(const Arguments& arguments, Ranks& ranks);
 };
 

@@ -52,7 +52,8 @@ const Command& find_command(std::string_view name) {
 std::string help() {
   std::string text =
       "swallowtail trains recommenders (DLRM) on one core or many ranks.\n\n"
-      "usage: [mpirun -n RANKS] swallowtail COMMAND [EXPERIMENT.yaml] [section.key=value ...] [--flag ...]\n\ncommands:\n";
+      "usage: [mpirun -n RANKS] swallowtail COMMAND [EXPERIMENT.yaml] [section.key=value ...] [--flag "
+      "...]\n\ncommands:\n";
   for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);
   text +=
       "\nflags:\n"
@@ -63,7 +64,8 @@ std::string help() {
       "  mpirun -n 2 swallowtail train configs/quickstart.yaml train.epochs=2 run.dir=runs/short\n"
       "  swallowtail evaluate runs/quickstart --split test\n"
       "  swallowtail doctor\n\n"
-      "exit codes: 0 done, 2 usage or configuration, 3 data, 4 numbers went bad, 5 a rank failed, 6 damaged checkpoint,\n"
+      "exit codes: 0 done, 2 usage or configuration, 3 data, 4 numbers went bad, 5 a rank failed, 6 damaged "
+      "checkpoint,\n"
       "            7 out of memory or disk, 75 stopped on request with a checkpoint saved\n";
   return text;
 }

@@ -8,15 +8,15 @@
 #include <torch/version.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <sstream>
 
-#include "trainer/cli/machine.h"
+#include "trainer/cli/ranks.h"
+#include "trainer/cli/report_text.h"
+#include "trainer/report/machine.h"
 
 namespace swallowtail::cli {
 namespace {
@@ -33,11 +33,9 @@ std::string output_of(const std::string& command) {
   return text;
 }
 
-Finding check_cpu() {
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-  Finding finding{.name = "cpu", .value = fmt::format("{}; {}", cpu_name(), has_avx512 ? "AVX-512" : has_avx2 ? "AVX2" : "no AVX2")};
-  if (!has_avx2) {
+Finding check_cpu(const MachineFacts& machine) {
+  Finding finding{.name = "cpu", .value = fmt::format("{}; {}", machine.cpu, machine.isa)};
+  if (!machine.isa.starts_with("avx")) {
     finding.status = Status::warn;
     finding.advice = "LibTorch and the kernels are several times slower without AVX2 and FMA";
   }
@@ -47,7 +45,8 @@ Finding check_cpu() {
 Finding check_cores(int local_ranks) {
   const int cores = usable_cores();
   const char* threads = std::getenv("OMP_NUM_THREADS");
-  Finding finding{.name = "cores", .value = fmt::format("{} usable, {} rank{} here", cores, local_ranks, local_ranks == 1 ? "" : "s")};
+  Finding finding{.name = "cores",
+                  .value = fmt::format("{} usable, {} rank{} here", cores, local_ranks, local_ranks == 1 ? "" : "s")};
   if (threads != nullptr) finding.value += fmt::format(", OMP_NUM_THREADS={}", threads);
   if (local_ranks > cores) {
     finding.status = Status::warn;
@@ -59,14 +58,13 @@ Finding check_cores(int local_ranks) {
   return finding;
 }
 
-Finding check_memory() {
-  const Memory now = memory();
-  const auto most = std::min(now.limit_bytes.value_or(now.total_bytes), now.total_bytes);
+Finding check_memory(const MachineFacts& machine) {
+  const auto available = static_cast<double>(machine.memory_available_bytes);
   Finding finding{.name = "memory",
-                  .value = fmt::format("{} available of {}", human_bytes(static_cast<double>(now.available_bytes)),
-                                       human_bytes(static_cast<double>(now.total_bytes)))};
-  if (now.limit_bytes) finding.value += fmt::format(", limited to {}", human_bytes(static_cast<double>(*now.limit_bytes)));
-  if (static_cast<double>(std::min(now.available_bytes, most)) < 1 * kGiB) {
+                  .value = fmt::format("{} available of {}{}", human_bytes(available),
+                                       human_bytes(static_cast<double>(machine.memory_total_bytes)),
+                                       machine.is_memory_limited ? ", by the control group's limit" : "")};
+  if (available < 1 * kGiB) {
     finding.status = Status::warn;
     finding.advice = "less than 1 GiB; train --dry-run prints what an experiment needs";
   }
@@ -85,7 +83,8 @@ Finding check_mpi_threads() {
   int level = MPI_THREAD_SINGLE;
   MPI_Query_thread(&level);
   constexpr std::array kLevels{std::pair{MPI_THREAD_SINGLE, "single"}, std::pair{MPI_THREAD_FUNNELED, "funneled"},
-                               std::pair{MPI_THREAD_SERIALIZED, "serialized"}, std::pair{MPI_THREAD_MULTIPLE, "multiple"}};
+                               std::pair{MPI_THREAD_SERIALIZED, "serialized"},
+                               std::pair{MPI_THREAD_MULTIPLE, "multiple"}};
   Finding finding{.name = "mpi threads"};
   for (const auto& [value, name] : kLevels)
     if (value == level) finding.value = name;
@@ -108,7 +107,7 @@ Finding check_root() {
 
 /// Free space of the file system that holds `path`.
 Finding check_space(std::string_view name, const std::string& path, double least_bytes, std::string advice) {
-  struct statvfs stats{};
+  struct statvfs stats {};
   if (statvfs(path.c_str(), &stats) != 0)
     return {.name = name, .status = Status::fail, .value = path + " cannot be read", .advice = std::move(advice)};
   const double free = static_cast<double>(stats.f_bavail) * static_cast<double>(stats.f_frsize);
@@ -132,7 +131,8 @@ Finding check_folder_writable() {
 Finding check_open_files() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
-  Finding finding{.name = "open files", .value = limit.rlim_cur == RLIM_INFINITY ? "unlimited" : fmt::format("{}", limit.rlim_cur)};
+  Finding finding{.name = "open files",
+                  .value = limit.rlim_cur == RLIM_INFINITY ? "unlimited" : fmt::format("{}", limit.rlim_cur)};
   if (limit.rlim_cur < 1024) {
     finding.status = Status::warn;
     finding.advice = "ulimit -n 4096";
@@ -158,7 +158,10 @@ Finding check_libtorch() {
       },
       &path);
   if (path.empty())
-    return {.name = "libtorch", .status = Status::fail, .value = "not loaded", .advice = "run scripts/setup, then scripts/build"};
+    return {.name = "libtorch",
+            .status = Status::fail,
+            .value = "not loaded",
+            .advice = "run scripts/setup, then scripts/build"};
   return {.name = "libtorch", .value = fmt::format("{} from {}", TORCH_VERSION, path)};
 }
 
@@ -173,16 +176,18 @@ Finding check_slurm() {
 }  // namespace
 
 std::vector<Finding> examine_machine(int local_ranks) {
-  return {check_cpu(),
+  const MachineFacts machine = machine_facts();
+  return {check_cpu(machine),
           check_cores(local_ranks),
-          check_memory(),
+          check_memory(machine),
           check_space("shared memory", "/dev/shm", 0.06 * kGiB,
                       "ranks of one machine exchange through it; in a container use --shm-size=1g"),
           check_mpi_library(),
           check_mpi_threads(),
           check_root(),
           check_folder_writable(),
-          check_space("disk", std::filesystem::current_path(), 1 * kGiB, "checkpoints need room; free some, or set run.dir"),
+          check_space("disk", std::filesystem::current_path(), 1 * kGiB,
+                      "checkpoints need room; free some, or set run.dir"),
           check_open_files(),
           check_gpu(),
           check_libtorch(),

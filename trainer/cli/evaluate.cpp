@@ -52,10 +52,11 @@ const Command kEvaluate{.name = "evaluate",
                         .usage = "RUN [RUN ...] [section.key=value ...] [flags]",
                         .flags = kFlags,
                         .notes = "RUN is a run directory. With several runs --json gives {\"runs\": [...]}.",
-                        .examples = "swallowtail evaluate runs/quickstart\n"
-                                    "swallowtail evaluate runs/quickstart --checkpoint last --split test --json\n"
-                                    "mpirun -n 2 swallowtail evaluate runs/quickstart --predictions predictions.tsv\n"
-                                    "swallowtail evaluate runs/quickstart --data monday.csv --data tuesday.csv",
+                        .examples =
+                            "swallowtail evaluate runs/quickstart\n"
+                            "swallowtail evaluate runs/quickstart --checkpoint last --split test --json\n"
+                            "mpirun -n 2 swallowtail evaluate runs/quickstart --predictions predictions.tsv\n"
+                            "swallowtail evaluate runs/quickstart --data monday.csv --data tuesday.csv",
                         .run = run};
 
 }  // namespace swallowtail::cli

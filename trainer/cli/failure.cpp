@@ -24,7 +24,8 @@ Failure from_error(const Error& error) {
   }
   std::ranges::replace(line, '\n', ' ');
   const int code = static_cast<int>(error.code());
-  return {code, line, {{"error", error.fact()}, {"exit_code", code}, {"where", error.where()}, {"advice", error.advice()}}};
+  return {
+      code, line, {{"error", error.fact()}, {"exit_code", code}, {"where", error.where()}, {"advice", error.advice()}}};
 }
 
 /// LibTorch's messages go on with a stack trace; the first line is the fact.

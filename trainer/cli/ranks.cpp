@@ -4,10 +4,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
-#include "trainer/cli/machine.h"
+#include "trainer/report/machine.h"
 
 namespace swallowtail::cli {
 
@@ -15,6 +16,12 @@ int rank_from_environment() noexcept {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
     if (const char* text = std::getenv(name)) return std::atoi(text);
   return 0;
+}
+
+int usable_cores() {
+  const MachineFacts machine = machine_facts();
+  const double quota = machine.cpu_quota > 0 ? machine.cpu_quota : machine.cores;
+  return std::max(1, static_cast<int>(std::ceil(std::min<double>(machine.cores, quota))));
 }
 
 int Ranks::rank() const noexcept { return MpiSession::rank(); }
@@ -26,7 +33,8 @@ Communicator& Ranks::connect(double timeout_s) {
   const int cores = usable_cores(), local_ranks = communicator_->node_local_ranks();
   if (std::getenv("OMP_NUM_THREADS") == nullptr) omp_set_num_threads(std::max(1, cores / local_ranks));
   if (local_ranks > cores && communicator_->rank() == 0)
-    fmt::print(stderr, "swallowtail: warning: {} ranks share {} cores of this machine; it works, but slower than {} would\n",
+    fmt::print(stderr,
+               "swallowtail: warning: {} ranks share {} cores of this machine; it works, but slower than {} would\n",
                local_ranks, cores, cores);
   return *communicator_;
 }

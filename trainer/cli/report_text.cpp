@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
-
-#include "trainer/cli/machine.h"
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
 
 namespace swallowtail::cli {
 namespace {
@@ -20,17 +24,27 @@ std::string metrics_text(const nlohmann::json& metrics) {
   return text;
 }
 
-void append_bill(const nlohmann::json& node, const std::string& path, std::string& text) {
-  if (node.is_structured()) {
-    for (const auto& [key, child] : node.items()) append_bill(child, path.empty() ? key : path + "." + key, text);
-    return;
-  }
-  std::string shown = node.is_string() ? node.get<std::string>() : node.dump();
-  if (node.is_number() && path.find("bytes") != std::string::npos) shown = human_bytes(node.get<double>());
-  text += fmt::format("swallowtail: {:<40} {}\n", path, shown);
+/// "rank 0: 350.7 MiB (tables 9.4 KiB, exchange 680.0 KiB)": one entry of the bill's `ranks`, its largest parts first.
+std::string rank_text(const nlohmann::json& rank) {
+  std::vector<std::pair<double, std::string>> parts;
+  for (const auto& [name, bytes] : rank.items())
+    if (name != "rank" && name != "total" && bytes.get<double>() > 0) parts.emplace_back(bytes.get<double>(), name);
+  std::ranges::sort(parts, std::greater<>());
+  std::string text;
+  for (const auto& [bytes, name] : parts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, human_bytes(bytes));
+  return fmt::format("swallowtail: rank {}: {} ({})\n", rank.at("rank").get<int>(),
+                     human_bytes(rank.at("total").get<double>()), text);
 }
 
 }  // namespace
+
+std::string human_bytes(double bytes) {
+  constexpr std::array kUnits{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  std::size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < kUnits.size(); ++unit) bytes /= 1024;
+  return unit == 0 ? fmt::format("{:.0f} bytes", bytes) : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
+}
 
 std::string summary_text(const nlohmann::json& summary) {
   std::string text;
@@ -43,9 +57,14 @@ std::string summary_text(const nlohmann::json& summary) {
 }
 
 std::string memory_bill_text(const nlohmann::json& bill) {
-  std::string text = "swallowtail: the experiment is valid; nothing was written\n";
-  append_bill(bill, "", text);
-  return text;
+  std::string text =
+      fmt::format("swallowtail: the experiment is valid; {} rows were read, {} quarantined; nothing was written\n",
+                  bill.at("rows_read").get<std::int64_t>(), bill.at("rows_quarantined").get<std::int64_t>());
+  for (const auto& rank : bill.at("ranks")) text += rank_text(rank);
+  return text + fmt::format("swallowtail: a machine needs {} of the {} that it has: {}\n",
+                            human_bytes(bill.at("node_bytes").get<double>()),
+                            human_bytes(bill.at("available_bytes").get<double>()),
+                            bill.at("fits").get<bool>() ? "fits" : "does not fit");
 }
 
 std::string evaluation_text(const nlohmann::json& evaluation) {

@@ -46,13 +46,15 @@ const Command kTrain{.name = "train",
                      .summary = "trains an experiment and writes its run directory",
                      .usage = "EXPERIMENT.yaml [section.key=value ...] [flags]",
                      .flags = kFlags,
-                     .notes = "section.key=value sets a key of the experiment file; the later one wins.\n"
-                              "An existing run is never overwritten: use --resume, --force, or another name or run.dir.",
-                     .examples = "swallowtail train configs/quickstart.yaml\n"
-                                 "mpirun -n 4 swallowtail train configs/adult_dlrm.yaml seed=2 run.dir=runs/seed2\n"
-                                 "swallowtail train configs/criteo_kaggle.yaml --dry-run\n"
-                                 "mpirun -n 2 swallowtail train configs/quickstart.yaml --resume\n"
-                                 "swallowtail train --help-config",
+                     .notes =
+                         "section.key=value sets a key of the experiment file; the later one wins.\n"
+                         "An existing run is never overwritten: use --resume, --force, or another name or run.dir.",
+                     .examples =
+                         "swallowtail train configs/quickstart.yaml\n"
+                         "mpirun -n 4 swallowtail train configs/adult_dlrm.yaml seed=2 run.dir=runs/seed2\n"
+                         "swallowtail train configs/criteo_kaggle.yaml --dry-run\n"
+                         "mpirun -n 2 swallowtail train configs/quickstart.yaml --resume\n"
+                         "swallowtail train --help-config",
                      .run = run};
 
 }  // namespace swallowtail::cli

@@ -62,8 +62,8 @@ void BadRows::add(const std::filesystem::path& file, const BadCell& cell) {
   ++count_;
   if (first_.size() < kShownRows)
     first_.push_back(fmt::format("{} '{}' {}", place(file, cell), escape_value(cell.value, kShownBytes), cell.reason));
-  write(fmt::format("{}\t{}\t{}\t{}\t{}\n", escape_value(file.string()), cell.line, cell.column, escape_value(cell.value),
-                    escape_value(cell.reason)));
+  write(fmt::format("{}\t{}\t{}\t{}\t{}\n", escape_value(file.string()), cell.line, cell.column,
+                    escape_value(cell.value), escape_value(cell.reason)));
 }
 
 void BadRows::check_fraction(std::int64_t rows, std::int64_t bad) {

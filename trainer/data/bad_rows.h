@@ -1,6 +1,6 @@
 // Counts bad rows and writes them to a quarantine file, or makes the first of them the run's error.
-// quarantine.tsv: header `file line column value reason`, then a line a bad row; tab, line feed, carriage return, backslash
-// and other control bytes of a value are written \t \n \r \\ \xHH, and values end after 1,000 bytes with \….
+// quarantine.tsv: header `file line column value reason`, then a line a bad row; tab, line feed, carriage return,
+// backslash and other control bytes of a value are written \t \n \r \\ \xHH, and values end after 1,000 bytes with \….
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace swallowtail {
 
 class BadRows {
  public:
-  /// `path`: of the quarantine file, made when the first bad row comes. An older one at `path` is removed, except for its rows of
-  /// the files in `kept`, which are carried over.
+  /// `path`: of the quarantine file, made when the first bad row comes. An older one at `path` is removed, except for
+  /// its rows of the files in `kept`, which are carried over.
   BadRows(std::filesystem::path path, const DataOptions& options, const std::set<std::string>& kept = {});
 
   /// Errors: ExitCode::data at file:line:column where data.on_bad_row is fail.

@@ -29,7 +29,8 @@ class StoredFile final : public ByteSource {
     const bool is_known = ::fstat(descriptor_, &status) == 0;
     if (!is_known || !S_ISREG(status.st_mode)) {
       ::close(descriptor_);
-      throw Error{ExitCode::data, is_known && S_ISDIR(status.st_mode) ? "this is a directory, not a file" : "this is no regular file",
+      throw Error{ExitCode::data,
+                  is_known && S_ISDIR(status.st_mode) ? "this is a directory, not a file" : "this is no regular file",
                   path_.string(), "name files, or a glob such as *.csv"};
     }
     ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -114,7 +115,8 @@ class GzipBytes final : public ByteSource {
       } else if (in.empty() && stream_.avail_out == asked) {  // nothing was held back either
         throw input_.error("the gzip stream is truncated");
       } else if (result != Z_OK && result != Z_BUF_ERROR) {
-        throw input_.error(fmt::format("the gzip stream is damaged ({})", stream_.msg ? stream_.msg : "no reason given"));
+        throw input_.error(
+            fmt::format("the gzip stream is damaged ({})", stream_.msg ? stream_.msg : "no reason given"));
       }
     }
     return asked - stream_.avail_out;
@@ -139,7 +141,8 @@ class ZstdBytes final : public ByteSource {
       // Without input a call still hands out what the decoder holds back.
       ZSTD_inBuffer chunk{in.data(), in.size(), 0};
       const std::size_t result = ZSTD_decompressStream(stream_.get(), &output, &chunk);
-      if (ZSTD_isError(result)) throw input_.error(fmt::format("the zstd stream is damaged ({})", ZSTD_getErrorName(result)));
+      if (ZSTD_isError(result))
+        throw input_.error(fmt::format("the zstd stream is damaged ({})", ZSTD_getErrorName(result)));
       input_.consume(chunk.pos);
       if (in.empty() && output.pos == 0) {
         if (within_frame_) throw input_.error("the zstd stream is truncated");
@@ -162,7 +165,8 @@ class ZstdBytes final : public ByteSource {
 /// A plain file whose first bytes were read to look at its kind.
 class PlainBytes final : public ByteSource {
  public:
-  PlainBytes(std::unique_ptr<ByteSource> file, std::vector<char> head) : file_(std::move(file)), head_(std::move(head)) {}
+  PlainBytes(std::unique_ptr<ByteSource> file, std::vector<char> head)
+      : file_(std::move(file)), head_(std::move(head)) {}
   std::size_t read(std::span<char> out) override {
     if (given_ == head_.size()) return file_->read(out);
     const std::size_t count = std::min(out.size(), head_.size() - given_);

@@ -13,8 +13,8 @@ class ByteSource {
  public:
   virtual ~ByteSource() = default;
   /// Fills the front of `out` (not empty) and returns how many bytes; 0 at the end.
-  /// Errors: ExitCode::data where the file cannot be read, or a compressed stream is damaged or truncated; they name the
-  /// file and the byte of the file as it is stored.
+  /// Errors: ExitCode::data where the file cannot be read, or a compressed stream is damaged or truncated; they name
+  /// the file and the byte of the file as it is stored.
   virtual std::size_t read(std::span<char> out) = 0;
 };
 

@@ -22,8 +22,8 @@ bool is_hex(std::string_view text) {
 }
 
 /// I1 … or C1 …: the field of each chosen column.
-std::vector<std::size_t> fields_of(const std::vector<std::string>& names, char letter, std::size_t count, std::size_t first,
-                                   std::string_view key) {
+std::vector<std::size_t> fields_of(const std::vector<std::string>& names, char letter, std::size_t count,
+                                   std::size_t first, std::string_view key) {
   std::vector<std::string> all;
   for (std::size_t i = 1; i <= count; ++i) all.push_back(fmt::format("{}{}", letter, i));
   std::vector<std::size_t> fields;

@@ -83,7 +83,8 @@ void CsvReader::read_quoted(CsvRecord& record) {
           decoded_.append(line_.end);
           if (decoded_.size() > max_record_bytes_ || line_.end.empty() || !lines_.next(line_) || line_.is_too_long)
             throw Error{ExitCode::data, "a quoted field is never closed",
-                        fmt::format("{}:{}:{}", lines_.path().string(), opened, column), "close the quote, or double it"};
+                        fmt::format("{}:{}:{}", lines_.path().string(), opened, column),
+                        "close the quote, or double it"};
           rest = line_.text;
           continue;
         }

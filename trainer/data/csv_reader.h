@@ -37,8 +37,8 @@ class CsvReader {
   char delimiter_;
   std::size_t max_record_bytes_;
   Line line_;
-  std::string decoded_;              // fields of a record with quotes, one after another
-  std::vector<std::size_t> ends_;    // where each ends
+  std::string decoded_;            // fields of a record with quotes, one after another
+  std::vector<std::size_t> ends_;  // where each ends
 };
 
 }  // namespace swallowtail

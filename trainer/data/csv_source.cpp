@@ -34,8 +34,7 @@ class CsvRows final : public RowReader {
     row.clear();
     row.line = record_.line;
     if (!record_.fault.empty()) return refuse(record_.fault_column, record_.fault_value, record_.fault);
-    if (record_.fields.size() != width_)
-      return refuse_count();
+    if (record_.fields.size() != width_) return refuse_count();
     return read_label(row) && read_weight(row) && read_numbers(row) && read_features(row) ? Next::row : Next::bad;
   }
 
@@ -81,7 +80,9 @@ class CsvRows final : public RowReader {
     refuse(static_cast<std::int64_t>(field) + 1, record_.fields[field], reason);
     return false;
   }
-  bool is_missing(std::string_view text) const { return std::ranges::find(options_.missing, text) != options_.missing.end(); }
+  bool is_missing(std::string_view text) const {
+    return std::ranges::find(options_.missing, text) != options_.missing.end();
+  }
 
   bool read_label(RawRow& row) {
     const auto text = record_.fields[fields_.label];
@@ -96,7 +97,8 @@ class CsvRows final : public RowReader {
   bool read_weight(RawRow& row) {
     if (!fields_.weight) return true;
     double weight = 0;
-    if (const char* reason = parse_number(record_.fields[*fields_.weight], weight)) return refuse_field(*fields_.weight, reason);
+    if (const char* reason = parse_number(record_.fields[*fields_.weight], weight))
+      return refuse_field(*fields_.weight, reason);
     if (weight < 0) return refuse_field(*fields_.weight, "sample weight is negative");
     row.weight = static_cast<float>(weight);
     return true;

@@ -13,18 +13,17 @@ namespace swallowtail {
 namespace {
 
 Normalize normalize_of(const std::string& name) {
-  return name == "none"  ? Normalize::none
-         : name == "log" ? Normalize::log
-                         : name == "standard" ? Normalize::standard : Normalize::quantile;
+  return name == "none"       ? Normalize::none
+         : name == "log"      ? Normalize::log
+         : name == "standard" ? Normalize::standard
+                              : Normalize::quantile;
 }
 
 BinBy bin_by_of(const std::string& name) {
   return name == "values" ? BinBy::values : name == "distinct" ? BinBy::distinct : BinBy::automatic;
 }
 
-IdEncoding encoding_of(const std::string& name) {
-  return name == "hash" ? IdEncoding::hash : IdEncoding::vocabulary;
-}
+IdEncoding encoding_of(const std::string& name) { return name == "hash" ? IdEncoding::hash : IdEncoding::vocabulary; }
 
 ColumnOptions read_column(const Section& section, ColumnOptions options) {
   if (section.has("normalize")) options.normalize = normalize_of(section.text("normalize"));
@@ -43,7 +42,8 @@ char delimiter_of(const Experiment& experiment) {
   if (text == "auto") return '\0';
   if (text == "tab" || text == "\\t") return '\t';
   if (text.size() != 1 || text == "\"" || text == "\n" || text == "\r")
-    throw experiment.error("data.delimiter", fmt::format("'{}' is no delimiter", text), "give one character, tab, or auto");
+    throw experiment.error("data.delimiter", fmt::format("'{}' is no delimiter", text),
+                           "give one character, tab, or auto");
   return text[0];
 }
 
@@ -56,10 +56,12 @@ void check_columns(const Experiment& experiment, const DataOptions& options) {
   const auto check_list = [&](std::string_view key, const std::vector<std::string>& names) {
     std::set<std::string> seen;
     for (const auto& name : names) {
-      if (!seen.insert(name).second) throw experiment.error(key, fmt::format("column '{}' is named twice", name), "name it once");
+      if (!seen.insert(name).second)
+        throw experiment.error(key, fmt::format("column '{}' is named twice", name), "name it once");
       if (options.source == "csv" && (name == options.label || name == options.weight))
-        throw experiment.error(key, fmt::format("column '{}' is the {} and may not be a feature", name,
-                                                name == options.label ? "label" : "sample weight"),
+        throw experiment.error(key,
+                               fmt::format("column '{}' is the {} and may not be a feature", name,
+                                           name == options.label ? "label" : "sample weight"),
                                "take it out of the list");
       features.insert(name);
     }
@@ -70,7 +72,8 @@ void check_columns(const Experiment& experiment, const DataOptions& options) {
   check_list("data.binned", options.binned);
   for (const auto& name : options.multi_hot)
     if (std::ranges::count(options.categorical, name))
-      throw experiment.error("data.multi_hot", fmt::format("column '{}' is in data.categorical too", name), "keep one of them");
+      throw experiment.error("data.multi_hot", fmt::format("column '{}' is in data.categorical too", name),
+                             "keep one of them");
   for (const auto& [name, column] : options.columns)
     if (!features.contains(name)) {
       const std::vector<std::string_view> known(features.begin(), features.end());
@@ -79,7 +82,8 @@ void check_columns(const Experiment& experiment, const DataOptions& options) {
     }
   for (const auto& text : options.positive_labels)
     if (std::ranges::count(options.negative_labels, text))
-      throw experiment.error("data.negative_labels", fmt::format("'{}' is in data.positive_labels too", text), "keep one of them");
+      throw experiment.error("data.negative_labels", fmt::format("'{}' is in data.positive_labels too", text),
+                             "keep one of them");
 }
 
 }  // namespace
@@ -100,7 +104,8 @@ DataOptions data_options(const Experiment& experiment) {
   if (options.split_test > 0 && !options.test.empty())
     throw experiment.error("data.split.test", "data.test is given too", "keep one of them");
   if (options.split_validation + options.split_test >= 1)
-    throw experiment.error("data.split.validation", "the shares leave nothing to train on", "make them sum to less than 1");
+    throw experiment.error("data.split.validation", "the shares leave nothing to train on",
+                           "make them sum to less than 1");
 
   options.delimiter = delimiter_of(experiment);
   options.label = experiment.text("data.label");
@@ -138,9 +143,11 @@ DataOptions data_options(const Experiment& experiment) {
   options.field_starts = experiment.integers("data.field_starts");
   for (std::size_t field = 1; field < options.field_starts.size(); ++field)
     if (options.field_starts[field] <= options.field_starts[field - 1])
-      throw experiment.error("data.field_starts", "the starts do not rise", "give the first index of each field in order");
+      throw experiment.error("data.field_starts", "the starts do not rise",
+                             "give the first index of each field in order");
   if (options.index_space && !options.field_starts.empty() && options.field_starts.back() >= *options.index_space)
-    throw experiment.error("data.field_starts", "the last field starts beyond data.index_space", "raise data.index_space");
+    throw experiment.error("data.field_starts", "the last field starts beyond data.index_space",
+                           "raise data.index_space");
   options.is_quarantine = experiment.text("data.on_bad_row") == "quarantine";
   options.max_bad_fraction = experiment.number("data.max_bad_fraction");
   check_columns(experiment, options);
@@ -149,16 +156,23 @@ DataOptions data_options(const Experiment& experiment) {
 
 ShuffleOptions shuffle_options(const Experiment& experiment) {
   const std::string kind = experiment.text("data.shuffle");
-  return {.kind = kind == "none" ? Shuffle::none : kind == "blocks" ? Shuffle::blocks : Shuffle::global,
+  return {.kind = kind == "none"     ? Shuffle::none
+                  : kind == "blocks" ? Shuffle::blocks
+                                     : Shuffle::global,
           .block = experiment.integer("data.shuffle_block"),
           .buffer = experiment.integer("data.shuffle_buffer")};
 }
 
 std::string encoding_options_text(const DataOptions& options) {
   const auto column = [](const ColumnOptions& c) {
-    return nlohmann::json{static_cast<int>(c.normalize), c.bins,         static_cast<int>(c.bin_by),
-                          static_cast<int>(c.encoding),  c.min_count,    c.hash_buckets,
-                          c.separator,                   c.max_ids.value_or(0)};
+    return nlohmann::json{static_cast<int>(c.normalize),
+                          c.bins,
+                          static_cast<int>(c.bin_by),
+                          static_cast<int>(c.encoding),
+                          c.min_count,
+                          c.hash_buckets,
+                          c.separator,
+                          c.max_ids.value_or(0)};
   };
   nlohmann::json columns = nlohmann::json::object();
   for (const auto& [name, c] : options.columns) columns[name] = column(c);

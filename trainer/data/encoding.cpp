@@ -45,10 +45,14 @@ Vocabulary::Vocabulary(std::vector<std::string> words) : words_(std::move(words)
 
 float DenseColumn::encode(std::optional<double> value) const {
   switch (normalize) {
-    case Normalize::none: return saturate(value.value_or(mean));
-    case Normalize::log: return value ? saturate(std::log1p(std::max(*value, 0.0))) : 0.0F;
-    case Normalize::standard: return value ? saturate((*value - mean) / deviation) : 0.0F;
-    case Normalize::quantile: return value ? saturate(2 * rank_of(*this, *value) - 1) : 0.0F;
+    case Normalize::none:
+      return saturate(value.value_or(mean));
+    case Normalize::log:
+      return value ? saturate(std::log1p(std::max(*value, 0.0))) : 0.0F;
+    case Normalize::standard:
+      return value ? saturate((*value - mean) / deviation) : 0.0F;
+    case Normalize::quantile:
+      return value ? saturate(2 * rank_of(*this, *value) - 1) : 0.0F;
   }
   return 0;
 }
@@ -61,9 +65,14 @@ std::int64_t IdColumn::row_of(const RawId& id) const {
       row = position < 0 ? 0 : position + 1 + missing_row;
       break;
     }
-    case Kind::hash: row = buckets < 2 ? 0 : 1 + random::below(hash_text(id.text, hash_seed), buckets - 1); break;
-    case Kind::index: row = std::min(id.index - first_index, index_rows - 1); break;
-    case Kind::bins: break;
+    case Kind::hash:
+      row = buckets < 2 ? 0 : 1 + random::below(hash_text(id.text, hash_seed), buckets - 1);
+      break;
+    case Kind::index:
+      row = std::min(id.index - first_index, index_rows - 1);
+      break;
+    case Kind::bins:
+      break;
   }
   return modulus > 0 ? row % modulus : row;
 }

@@ -43,9 +43,12 @@ std::string word_text(const Json& word) {
 }
 
 Json dense_json(const DenseColumn& column) {
-  return {{"name", column.name},     {"normalize", kNormalizeNames[static_cast<std::size_t>(column.normalize)]},
-          {"mean", column.mean},     {"deviation", column.deviation},
-          {"knots", column.knots},   {"ranks", column.ranks},
+  return {{"name", column.name},
+          {"normalize", kNormalizeNames[static_cast<std::size_t>(column.normalize)]},
+          {"mean", column.mean},
+          {"deviation", column.deviation},
+          {"knots", column.knots},
+          {"ranks", column.ranks},
           {"indicator", column.has_indicator}};
 }
 
@@ -88,9 +91,12 @@ std::int64_t natural_rows(const IdColumn& feature) {
   switch (feature.kind) {
     case IdColumn::Kind::vocabulary:
       return 1 + feature.missing_row + static_cast<std::int64_t>(feature.vocabulary.words().size());
-    case IdColumn::Kind::hash: return feature.buckets;
-    case IdColumn::Kind::index: return feature.index_rows;
-    case IdColumn::Kind::bins: return 2 + static_cast<std::int64_t>(feature.edges.size());
+    case IdColumn::Kind::hash:
+      return feature.buckets;
+    case IdColumn::Kind::index:
+      return feature.index_rows;
+    case IdColumn::Kind::bins:
+      return 2 + static_cast<std::int64_t>(feature.edges.size());
   }
   return 0;
 }
@@ -120,7 +126,8 @@ IdColumn feature_column(const Json& json) {
   const std::int64_t natural = natural_rows(feature);
   const std::int64_t expected = feature.modulus > 0 ? std::min(feature.modulus, natural) : natural;
   if (feature.rows < 1 || feature.modulus < 0 || feature.rows != expected)
-    throw std::invalid_argument(fmt::format("feature '{}' has {} rows where {} are expected", feature.name, feature.rows, expected));
+    throw std::invalid_argument(
+        fmt::format("feature '{}' has {} rows where {} are expected", feature.name, feature.rows, expected));
   return feature;
 }
 

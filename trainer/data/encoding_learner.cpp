@@ -8,7 +8,8 @@ namespace {
 constexpr std::size_t kKnots = 1001;
 }
 
-std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts, std::int64_t min_count) {
+std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts,
+                                       std::int64_t min_count) {
   std::erase_if(counts, [&](const auto& word) { return word.second < min_count; });
   std::ranges::sort(counts, [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
@@ -39,12 +40,12 @@ EncodingLearner::EncodingLearner(const DataOptions& options, const RawColumns& c
     : options_(options), columns_(columns), numbers_(columns.numbers.size()), features_(columns.features.size()) {
   for (std::size_t i = 0; i < numbers_.size(); ++i) {
     const auto& name = columns.numbers[i];
-    numbers_[i].is_sampled = std::ranges::count(options.binned, name) > 0 ||
-                             options.column(name).normalize == Normalize::quantile;
+    numbers_[i].is_sampled =
+        std::ranges::count(options.binned, name) > 0 || options.column(name).normalize == Normalize::quantile;
   }
   for (std::size_t f = 0; f < features_.size(); ++f)
-    features_[f].is_vocabulary = !columns.features[f].is_index &&
-                                 options.column(columns.features[f].name).encoding == IdEncoding::vocabulary;
+    features_[f].is_vocabulary =
+        !columns.features[f].is_index && options.column(columns.features[f].name).encoding == IdEncoding::vocabulary;
 }
 
 void EncodingLearner::add(const RawRow& row) {
@@ -109,8 +110,9 @@ IdColumn EncodingLearner::binned_column(const std::string& name) const {
   IdColumn column;
   column.name = name;
   column.kind = IdColumn::Kind::bins;
-  column.edges = bin_edges(values, options.bins, options.bin_by == BinBy::distinct ||
-                                                     (options.bin_by == BinBy::automatic && has_majority_value(values)));
+  column.edges = bin_edges(
+      values, options.bins,
+      options.bin_by == BinBy::distinct || (options.bin_by == BinBy::automatic && has_majority_value(values)));
   column.rows = 2 + static_cast<std::int64_t>(column.edges.size());
   return column;
 }
@@ -128,7 +130,8 @@ IdColumn EncodingLearner::id_column(std::size_t feature) {
     column.kind = IdColumn::Kind::index;
     column.first_index = raw.first_index;
     column.has_unknown_index = !raw.end_index;
-    const std::int64_t end = raw.end_index ? *raw.end_index : std::max(statistics.largest_index + 1, raw.first_index) + 1;
+    const std::int64_t end =
+        raw.end_index ? *raw.end_index : std::max(statistics.largest_index + 1, raw.first_index) + 1;
     column.rows = column.index_rows = end - raw.first_index;
   } else if (statistics.is_vocabulary) {
     column.missing_row = raw.is_one_hot && statistics.missing >= options.min_count ? 1 : 0;

@@ -52,10 +52,11 @@ class EncodingLearner {
 };
 
 /// Words by falling count, equal ones by their bytes, without those rarer than min_count.
-std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts, std::int64_t min_count);
+std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts,
+                                       std::int64_t min_count);
 
-/// At most 1,001 values and their mid-ranks in (0, 1): all of them where there are no more, else those nearest to equally
-/// spaced ranks, the least and the largest included.
+/// At most 1,001 values and their mid-ranks in (0, 1): all of them where there are no more, else those nearest to
+/// equally spaced ranks, the least and the largest included.
 void rank_knots(const std::vector<ValueCount>& values, std::vector<double>& knots, std::vector<double>& ranks);
 
 }  // namespace swallowtail

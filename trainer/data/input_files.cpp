@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
 }
 
-std::vector<std::filesystem::path> expand_paths(const std::vector<std::filesystem::path>& patterns, const std::string& key) {
+std::vector<std::filesystem::path> expand_paths(const std::vector<std::filesystem::path>& patterns,
+                                                const std::string& key) {
   std::vector<std::filesystem::path> paths;
   for (const auto& pattern : patterns) {
     std::error_code ignored;
@@ -28,12 +29,15 @@ std::vector<std::filesystem::path> expand_paths(const std::vector<std::filesyste
     const int result = ::glob(pattern.c_str(), 0, nullptr, &matches);
     for (std::size_t i = 0; result == 0 && i < matches.gl_pathc; ++i) paths.emplace_back(matches.gl_pathv[i]);
     ::globfree(&matches);
-    if (result != 0) throw Error{ExitCode::data, fmt::format("no file matches the glob ({})", key), pattern.string(), "correct the glob"};
+    if (result != 0)
+      throw Error{ExitCode::data, fmt::format("no file matches the glob ({})", key), pattern.string(),
+                  "correct the glob"};
   }
   return paths;
 }
 
-std::vector<InputFile> digest_files(const std::vector<std::filesystem::path>& paths, const std::function<void()>& tick) {
+std::vector<InputFile> digest_files(const std::vector<std::filesystem::path>& paths,
+                                    const std::function<void()>& tick) {
   std::vector<InputFile> files;
   std::vector<char> piece(kPieceBytes);
   for (const auto& path : paths) {
@@ -56,8 +60,8 @@ void check_unchanged(const std::vector<InputFile>& files) {
     std::error_code failure;
     const auto bytes = std::filesystem::file_size(file.path, failure);
     if (failure || static_cast<std::int64_t>(bytes) != file.bytes)
-      throw Error{ExitCode::data, fmt::format("the file changed while it was read: it had {} bytes", file.bytes), file.path.string(),
-                  "start again when nothing writes to it"};
+      throw Error{ExitCode::data, fmt::format("the file changed while it was read: it had {} bytes", file.bytes),
+                  file.path.string(), "start again when nothing writes to it"};
   }
 }
 

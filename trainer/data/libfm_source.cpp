@@ -59,7 +59,8 @@ class LibfmRows final : public RowReader {
       double value = 1;
       if (const char* reason = parse_integer(index_text, index)) return fmt::format("index is {}", reason);
       if (colon != std::string_view::npos)
-        if (const char* reason = parse_number(token_.substr(colon + 1), value)) return fmt::format("value is {}", reason);
+        if (const char* reason = parse_number(token_.substr(colon + 1), value))
+          return fmt::format("value is {}", reason);
       const auto& first = columns_.features.front();
       const auto& last = columns_.features.back();
       if (index < first.first_index) return fmt::format("index is below {}", first.first_index);
@@ -99,15 +100,24 @@ class LibfmSource final : public Source {
  public:
   explicit LibfmSource(const DataOptions& options) {
     if (!options.dense.empty() || !options.categorical.empty() || !options.multi_hot.empty() || !options.binned.empty())
-      throw Error{ExitCode::usage, "libfm has no named columns", "data", "leave data.dense, categorical, multi_hot and binned out"};
+      throw Error{ExitCode::usage, "libfm has no named columns", "data",
+                  "leave data.dense, categorical, multi_hot and binned out"};
     const auto& starts = options.field_starts;
     if (starts.empty())
-      columns_.features.push_back({.name = "index", .is_one_hot = false, .is_weighted = true, .is_index = true,
-                                   .first_index = 0, .end_index = options.index_space});
+      columns_.features.push_back({.name = "index",
+                                   .is_one_hot = false,
+                                   .is_weighted = true,
+                                   .is_index = true,
+                                   .first_index = 0,
+                                   .end_index = options.index_space});
     for (std::size_t f = 0; f < starts.size(); ++f)
-      columns_.features.push_back({.name = fmt::format("field_{}", f), .is_one_hot = false, .is_weighted = true,
-                                   .is_index = true, .first_index = starts[f],
-                                   .end_index = f + 1 < starts.size() ? std::optional(starts[f + 1]) : options.index_space});
+      columns_.features.push_back(
+          {.name = fmt::format("field_{}", f),
+           .is_one_hot = false,
+           .is_weighted = true,
+           .is_index = true,
+           .first_index = starts[f],
+           .end_index = f + 1 < starts.size() ? std::optional(starts[f + 1]) : options.index_space});
   }
   const RawColumns& columns() const noexcept override { return columns_; }
   std::unique_ptr<RowReader> open(const std::filesystem::path& file) const override {

@@ -14,9 +14,9 @@ namespace swallowtail {
 constexpr std::size_t kMaxLineBytes = std::size_t{100} << 20;
 
 struct Line {
-  std::string_view text;   // without its end; valid until the next call
-  std::string_view end;    // "\n", "\r\n", or "" for a last line without line feed
-  std::int64_t number = 0;  // 1-based
+  std::string_view text;     // without its end; valid until the next call
+  std::string_view end;      // "\n", "\r\n", or "" for a last line without line feed
+  std::int64_t number = 0;   // 1-based
   bool is_too_long = false;  // longer than the limit: `text` is its beginning, the rest is passed over
 };
 

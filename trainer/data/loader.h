@@ -1,5 +1,6 @@
-// Makes the batches of one epoch ahead of the training loop, on a thread of its own. Every rank has one and reads only its share
-// of each global batch, so all ranks see the same number of batches (a share may be empty). The last batch holds what is left.
+// Makes the batches of one epoch ahead of the training loop, on a thread of its own. Every rank has one and reads only
+// its share of each global batch, so all ranks see the same number of batches (a share may be empty). The last batch
+// holds what is left.
 #pragma once
 
 #include <condition_variable>
@@ -21,8 +22,10 @@ class BatchLoader {
   /// Samples [begin, end) of a global batch of so many samples that this rank reads.
   using Share = std::function<std::pair<std::int64_t, std::int64_t>(std::int64_t batch_samples)>;
 
-  /// dataset and order outlive the loader. batch_size: of the global batch, > 0. first_batch: where to go on within the epoch.
-  BatchLoader(const Dataset& dataset, const SampleOrder& order, std::int64_t batch_size, Share share, std::int64_t first_batch = 0);
+  /// dataset and order outlive the loader. batch_size: of the global batch, > 0. first_batch: where to go on within the
+  /// epoch.
+  BatchLoader(const Dataset& dataset, const SampleOrder& order, std::int64_t batch_size, Share share,
+              std::int64_t first_batch = 0);
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
   ~BatchLoader();  // stops the thread, which ends the batch that it is making

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "trainer/data/dataset.h"
-#include "trainer/data/prepared_dataset.h"
 #include "trainer/data/preparation.h"
+#include "trainer/data/prepared_dataset.h"
 #include "trainer/data/sha256.h"
 #include "trainer/data/synthetic.h"
 
@@ -79,7 +79,8 @@ Data open_synthetic(const Experiment& experiment) {
 
 }  // namespace
 
-Data open_data(const Experiment& experiment, const std::filesystem::path& run_dir, Communicator& ranks, bool reuse_encoding) {
+Data open_data(const Experiment& experiment, const std::filesystem::path& run_dir, Communicator& ranks,
+               bool reuse_encoding) {
   if (experiment.text("data.source") == "synthetic") return open_synthetic(experiment);
   const News news = prepare_on_rank_0(experiment, run_dir, ranks, reuse_encoding);
   const auto directory = run_dir / "prepared";

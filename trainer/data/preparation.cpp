@@ -52,15 +52,19 @@ std::string part_key(const FileGroup& group, Part part, const std::string& encod
 class Preparer {
  public:
   Preparer(const DataOptions& options, const std::filesystem::path& run_dir, const std::function<void()>& tick)
-      : options_(options), run_dir_(run_dir), directory_(run_dir / "prepared"), tick_(tick), source_(make_source(options)) {}
+      : options_(options),
+        run_dir_(run_dir),
+        directory_(run_dir / "prepared"),
+        tick_(tick),
+        source_(make_source(options)) {}
 
   Preparation run(bool reuse_encoding) {
     const auto groups = file_groups(options_, tick_);
     std::error_code failure;
     std::filesystem::create_directories(directory_, failure);
     if (failure)
-      throw Error{ExitCode::resources, fmt::format("cannot create the directory: {}", failure.message()), directory_.string(),
-                  "check its permission"};
+      throw Error{ExitCode::resources, fmt::format("cannot create the directory: {}", failure.message()),
+                  directory_.string(), "check its permission"};
     if (reuse_encoding) load_encoding();
 
     Preparation result;
@@ -112,8 +116,9 @@ class Preparer {
         manifest = read_manifest(directory_, name_of(part));
         if (manifest->key != part_key(group, part, encoding_digest_)) return false;
         for (std::size_t kind = 0; kind < kStoredFiles; ++kind)
-          if (digest_files({stored_path(directory_, name_of(part), static_cast<StoredFileKind>(kind))}, tick_).front().sha256 !=
-              manifest->files[kind].sha256)
+          if (digest_files({stored_path(directory_, name_of(part), static_cast<StoredFileKind>(kind))}, tick_)
+                  .front()
+                  .sha256 != manifest->files[kind].sha256)
             return false;
       } catch (const Error&) {
         return false;  // damaged or incomplete: it is made again from the sources
@@ -138,8 +143,8 @@ class Preparer {
     });
     for (const auto& [part, writer] : writers) {
       if (writer->rows() == 0)
-        throw Error{ExitCode::data, fmt::format("the {} part holds no rows", name_of(part)), group.files.front().path.string(),
-                    "raise its share in data.split, or give it files"};
+        throw Error{ExitCode::data, fmt::format("the {} part holds no rows", name_of(part)),
+                    group.files.front().path.string(), "raise its share in data.split, or give it files"};
       PreparedManifest about;
       about.key = part_key(group, part, encoding_digest_);
       about.sources = group.files;
@@ -157,7 +162,8 @@ class Preparer {
       if (part == Part::train) learner.add(row);
     });
     if (learner.rows() == 0)
-      throw Error{ExitCode::data, "the training part holds no rows", "data.split", "lower the shares of the other parts"};
+      throw Error{ExitCode::data, "the training part holds no rows", "data.split",
+                  "lower the shares of the other parts"};
     encoding_ = learner.finish();
     const std::string text = encoding_->to_json();
     DurableFile file(encoding_path());

@@ -73,14 +73,16 @@ class PreparedDataset final : public Dataset {
   std::string origin(std::int64_t sample) const override {
     const std::byte* const at = record_of(sample) + origin_at_;
     const auto file = load<std::uint32_t>(at);
-    const auto name = file < manifest_.sources.size() ? manifest_.sources[file].path.string() : std::string("unknown file");
+    const auto name =
+        file < manifest_.sources.size() ? manifest_.sources[file].path.string() : std::string("unknown file");
     return fmt::format("{}:{}", name, load<std::uint64_t>(at + 4));
   }
 
  private:
   const std::byte* record_of(std::int64_t sample) const {
     if (sample < 0 || sample >= manifest_.rows)
-      throw Error{ExitCode::data, fmt::format("there is no sample {} among {}", sample, manifest_.rows), directory_, ""};
+      throw Error{ExitCode::data, fmt::format("there is no sample {} among {}", sample, manifest_.rows), directory_,
+                  ""};
     return rows_.bytes().data() + static_cast<std::size_t>(sample) * record_bytes_;
   }
 
@@ -123,7 +125,8 @@ class PreparedDataset final : public Dataset {
     out.weights.resize(is_weighted ? out.values.size() : 0);
     for (std::size_t b = 0; b < samples.size(); ++b) {
       std::uint64_t position = bag_position(f, record_of(samples[b]));
-      for (auto i = static_cast<std::size_t>(out.offsets[b]); i < static_cast<std::size_t>(out.offsets[b + 1]); ++i, ++position) {
+      for (auto i = static_cast<std::size_t>(out.offsets[b]); i < static_cast<std::size_t>(out.offsets[b + 1]);
+           ++i, ++position) {
         out.values[i] = checked_id(ids_.bytes().data() + position * id_bytes_, f, samples[b]);
         if (!is_weighted) continue;
         out.weights[i] = load<float>(id_weights_.bytes().data() + position * 4);

@@ -52,8 +52,8 @@ void check_sizes(const PreparedManifest& manifest) {
   const auto expect = [&](StoredFileKind kind, std::int64_t count, std::int64_t bytes_each) {
     const auto bytes = manifest.files[kind].bytes;
     if (count > std::numeric_limits<std::int64_t>::max() / bytes_each || count * bytes_each != bytes)
-      throw std::invalid_argument(fmt::format("{} entries of {} bytes do not make the {} bytes of .{}", count, bytes_each, bytes,
-                                              kStoredFileNames[kind]));
+      throw std::invalid_argument(fmt::format("{} entries of {} bytes do not make the {} bytes of .{}", count,
+                                              bytes_each, bytes, kStoredFileNames[kind]));
   };
   if (manifest.shape.dense.size() > kMaxFeatures || manifest.is_one_hot.size() > kMaxFeatures)
     throw std::invalid_argument("too many features");
@@ -131,7 +131,8 @@ PreparedManifest PreparedManifest::from_json(std::string_view text, const std::s
                                   .sha256 = source.at("sha256")});
     if (json.at("files").size() != kStoredFiles) throw std::invalid_argument("a file is not listed");
     for (std::size_t kind = 0; kind < kStoredFiles; ++kind)
-      manifest.files[kind] = {.bytes = count_at(json["files"][kind], "bytes"), .sha256 = json["files"][kind].at("sha256")};
+      manifest.files[kind] = {.bytes = count_at(json["files"][kind], "bytes"),
+                              .sha256 = json["files"][kind].at("sha256")};
     check_sizes(manifest);
     return manifest;
   } catch (const std::exception& failure) {  // nlohmann's and our own
@@ -150,10 +151,13 @@ std::filesystem::path manifest_path(const std::filesystem::path& directory, std:
 PreparedManifest read_manifest(const std::filesystem::path& directory, std::string_view split) {
   const auto path = manifest_path(directory, split);
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error{ExitCode::data, "the prepared data have no manifest", path.string(), "prepare them again: start the run with --force"};
+  if (!file)
+    throw Error{ExitCode::data, "the prepared data have no manifest", path.string(),
+                "prepare them again: start the run with --force"};
   std::error_code failure;
   const auto bytes = std::filesystem::file_size(path, failure);
-  if (failure || static_cast<std::int64_t>(bytes) > kMaxManifestBytes) throw damaged("the manifest is too large", path.string());
+  if (failure || static_cast<std::int64_t>(bytes) > kMaxManifestBytes)
+    throw damaged("the manifest is too large", path.string());
   std::string text(bytes, '\0');
   file.read(text.data(), static_cast<std::streamsize>(bytes));
   text.resize(static_cast<std::size_t>(file.gcount()));

@@ -1,10 +1,13 @@
 // The prepared store of one split, three files and a manifest in one directory:
-//   <split>.rows        a record of fixed length a sample: fp32 dense values, fp32 label, fp32 weight (where there are sample weights),
-//                       ids of the one-hot features, then, where there are jagged features, uint64 position of its first id in
-//                       <split>.ids and a uint32 count a jagged feature; uint32 source file and uint64 line that it came from
+//   <split>.rows        a record of fixed length a sample: fp32 dense values, fp32 label, fp32 weight (where there are
+//   sample weights),
+//                       ids of the one-hot features, then, where there are jagged features, uint64 position of its
+//                       first id in <split>.ids and a uint32 count a jagged feature; uint32 source file and uint64 line
+//                       that it came from
 //   <split>.ids         ids of the jagged features, sample by sample, feature by feature
 //   <split>.id_weights  fp32 weight of each of these, where a feature is weighted
-//   <split>.json        the manifest: shape, counts, sources, size and SHA-256 of each file, and its own digest; written last
+//   <split>.json        the manifest: shape, counts, sources, size and SHA-256 of each file, and its own digest;
+//   written last
 // Ids are 4 bytes where every table has at most 2^32 rows, else 8. Little-endian, as the machines that this runs on.
 #pragma once
 
@@ -33,8 +36,8 @@ struct PreparedManifest {
   DataShape shape;
   std::vector<bool> is_one_hot;  // [categorical features]
   bool has_weights = false;
-  std::int64_t rows = 0, ids = 0;                       // samples; ids of jagged features
-  std::int64_t rows_read = 0, rows_quarantined = 0;     // of the sources
+  std::int64_t rows = 0, ids = 0;                    // samples; ids of jagged features
+  std::int64_t rows_read = 0, rows_quarantined = 0;  // of the sources
   std::vector<InputFile> sources;
   std::array<StoredFileEntry, kStoredFiles> files;
 

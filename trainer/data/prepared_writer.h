@@ -18,7 +18,8 @@ class PreparedWriter {
   PreparedWriter(std::filesystem::path directory, std::string split, const Encoding& encoding);
   void add(const EncodedRow& row, std::uint32_t file, std::int64_t line);
   std::int64_t rows() const noexcept { return manifest_.rows; }
-  /// Makes the files durable, then the manifest, which also gets key, rows_read, rows_quarantined and sources of `about`.
+  /// Makes the files durable, then the manifest, which also gets key, rows_read, rows_quarantined and sources of
+  /// `about`.
   void commit(const PreparedManifest& about);
 
  private:

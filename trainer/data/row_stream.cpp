@@ -19,7 +19,8 @@ std::vector<Part> FileGroup::parts() const {
 }
 
 void RowStream::for_each(const std::function<void(const RawRow&, Part, std::uint32_t)>& use) {
-  if (!was_read_ && group_.is_split_in_order && group_.parts().size() > 1) read([](const RawRow&, Part, std::uint32_t) {});
+  if (!was_read_ && group_.is_split_in_order && group_.parts().size() > 1)
+    read([](const RawRow&, Part, std::uint32_t) {});
   read(use);
 }
 
@@ -32,8 +33,11 @@ Part RowStream::part_of(std::int64_t row, std::int64_t good_row) const {
     const std::int64_t from_end = rows_read_ - rows_bad_ - good_row;
     return from_end <= test ? Part::test : from_end <= test + validation ? Part::validation : group_.part;
   }
-  const double draw = random::uniform(random::bits(group_.seed, random::purpose("data split"), static_cast<std::uint64_t>(row)));
-  return draw < group_.validation ? Part::validation : draw < group_.validation + group_.test ? Part::test : group_.part;
+  const double draw =
+      random::uniform(random::bits(group_.seed, random::purpose("data split"), static_cast<std::uint64_t>(row)));
+  return draw < group_.validation                 ? Part::validation
+         : draw < group_.validation + group_.test ? Part::test
+                                                  : group_.part;
 }
 
 void RowStream::read(const std::function<void(const RawRow&, Part, std::uint32_t)>& use) {
@@ -60,9 +64,12 @@ void RowStream::read(const std::function<void(const RawRow&, Part, std::uint32_t
   if (was_read_ && (rows != rows_read_ || bad != rows_bad_))
     throw Error{ExitCode::data, fmt::format("the files of {} changed while they were read", group_.key), first.string(),
                 "start again when nothing writes to them"};
-  if (rows == 0) throw Error{ExitCode::data, fmt::format("{} holds no rows", group_.key), first.string(), "name files with rows"};
+  if (rows == 0)
+    throw Error{ExitCode::data, fmt::format("{} holds no rows", group_.key), first.string(), "name files with rows"};
   if (!was_read_) bad_rows_.check_fraction(rows, bad);
-  if (rows == bad) throw Error{ExitCode::data, fmt::format("every row of {} is bad", group_.key), first.string(), "see quarantine.tsv"};
+  if (rows == bad)
+    throw Error{ExitCode::data, fmt::format("every row of {} is bad", group_.key), first.string(),
+                "see quarantine.tsv"};
   rows_read_ = rows;
   rows_bad_ = bad;
   was_read_ = true;

@@ -19,9 +19,9 @@ constexpr std::array<std::string_view, 3> kPartNames{"train", "validation", "tes
 
 /// Files of one key of the experiment, and the parts that their rows are divided into.
 struct FileGroup {
-  std::string key;                // "data.train"
+  std::string key;  // "data.train"
   std::vector<InputFile> files;
-  Part part = Part::train;        // of every row that the shares below do not give to another part
+  Part part = Part::train;          // of every row that the shares below do not give to another part
   double validation = 0, test = 0;  // shares
   bool is_split_in_order = false;
   std::uint64_t seed = 0;
@@ -34,13 +34,13 @@ class RowStream {
   RowStream(const FileGroup& group, const Source& source, BadRows& bad_rows, const std::function<void()>& tick)
       : group_(group), source_(source), bad_rows_(bad_rows), tick_(tick) {}
 
-  /// Calls use(row, part, file, line-of-row is in the row) for every good row, in order. The first time, bad rows go to BadRows and
-  /// are held against data.max_bad_fraction; later they are passed over. A split in order needs a first time of its own, which
-  /// for_each makes where nobody has counted yet.
-  /// Errors: as Source; ExitCode::data where there is no good row, or a later reading finds other rows.
+  /// Calls use(row, part, file, line-of-row is in the row) for every good row, in order. The first time, bad rows go to
+  /// BadRows and are held against data.max_bad_fraction; later they are passed over. A split in order needs a first
+  /// time of its own, which for_each makes where nobody has counted yet. Errors: as Source; ExitCode::data where there
+  /// is no good row, or a later reading finds other rows.
   void for_each(const std::function<void(const RawRow& row, Part part, std::uint32_t file)>& use);
 
-  std::int64_t rows_read() const noexcept { return rows_read_; }      // good and bad; after the first time
+  std::int64_t rows_read() const noexcept { return rows_read_; }  // good and bad; after the first time
   std::int64_t rows_bad() const noexcept { return rows_bad_; }
 
  private:

@@ -20,7 +20,8 @@ Permutation::Permutation(std::int64_t size, std::uint64_t key) : size_(size) {
   // Domain 2^(2 * half_bits): the least one that holds `size`, so a walk leaves it after fewer than 4 steps on average.
   const int bits = size < 2 ? 1 : std::bit_width(static_cast<std::uint64_t>(size - 1));
   half_bits_ = (bits + 1) / 2;
-  for (std::size_t round = 0; round < round_keys_.size(); ++round) round_keys_[round] = random::bits(key, kOrder, round);
+  for (std::size_t round = 0; round < round_keys_.size(); ++round)
+    round_keys_[round] = random::bits(key, kOrder, round);
 }
 
 std::int64_t Permutation::operator()(std::int64_t position) const noexcept {
@@ -46,9 +47,12 @@ SampleOrder::SampleOrder(std::int64_t size, ShuffleOptions options, std::uint64_
 
 std::int64_t SampleOrder::operator()(std::int64_t position) const noexcept {
   switch (options_.kind) {
-    case Shuffle::none: return position;
-    case Shuffle::global: return outer_(position);
-    case Shuffle::blocks: break;
+    case Shuffle::none:
+      return position;
+    case Shuffle::global:
+      return outer_(position);
+    case Shuffle::blocks:
+      break;
   }
   // The samples after the last full block stand at the end of the permuted blocks. The rotation keeps them from being
   // always the last ones of an epoch.

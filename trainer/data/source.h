@@ -1,5 +1,5 @@
-// A source of text data: what columns its rows have, and a reader of rows for each file. Rows come raw: checked for form
-// (numbers finite, labels 0 or 1), not yet encoded. A new source is one file and one line in source.cpp.
+// A source of text data: what columns its rows have, and a reader of rows for each file. Rows come raw: checked for
+// form (numbers finite, labels 0 or 1), not yet encoded. A new source is one file and one line in source.cpp.
 #pragma once
 
 #include <cstdint>
@@ -18,11 +18,11 @@ namespace swallowtail {
 /// A feature whose ids a row names by text, or by index where `is_index`.
 struct RawFeature {
   std::string name;
-  bool is_one_hot = true;                  // at most one id a row; none means that the value is missing
+  bool is_one_hot = true;  // at most one id a row; none means that the value is missing
   bool is_weighted = false;
   bool is_index = false;
-  std::int64_t first_index = 0;            // indices are in [first_index, end_index)
-  std::optional<std::int64_t> end_index;   // nothing: as many as the training part names
+  std::int64_t first_index = 0;           // indices are in [first_index, end_index)
+  std::optional<std::int64_t> end_index;  // nothing: as many as the training part names
 };
 
 struct RawColumns {
@@ -46,7 +46,7 @@ struct RawRow {
   float label = 0, weight = 1;
   std::vector<std::optional<double>> numbers;  // [columns.numbers], nothing where missing
   std::vector<RawId> ids;                      // of all features, one after another
-  std::vector<std::size_t> ends;               // [columns.features]; feature f has ids[ends[f - 1]] … ids[ends[f] - 1]
+  std::vector<std::size_t> ends;  // [columns.features]; feature f has ids[ends[f - 1]] … ids[ends[f] - 1]
 
   std::span<const RawId> feature(std::size_t f) const {
     const std::size_t begin = f == 0 ? 0 : ends[f - 1];

@@ -1,6 +1,6 @@
-// The distribution of a numeric column, from a stream of values in bounded memory: exact while there are at most `limit`
-// distinct values; beyond that from a sample of the rows, between limit / 2 and `limit` of them, chosen by a hash of the row's
-// number (so it does not depend on anything but the rows).
+// The distribution of a numeric column, from a stream of values in bounded memory: exact while there are at most
+// `limit` distinct values; beyond that from a sample of the rows, between limit / 2 and `limit` of them, chosen by a
+// hash of the row's number (so it does not depend on anything but the rows).
 #pragma once
 
 #include <cstdint>
@@ -25,15 +25,15 @@ class ValueSample {
 
  private:
   std::size_t limit_;
-  std::unordered_map<double, std::int64_t> counts_;           // emptied where the limit is passed
+  std::unordered_map<double, std::int64_t> counts_;  // emptied where the limit is passed
   bool is_exact_ = true;
-  std::vector<std::pair<std::uint64_t, double>> sample_;      // (hash of the row, value), hashes below threshold_
+  std::vector<std::pair<std::uint64_t, double>> sample_;  // (hash of the row, value), hashes below threshold_
   std::uint64_t threshold_ = UINT64_MAX;
 };
 
 /// Edges between at most `bins` bins of equal share: x falls into bin "number of edges <= x". The k-th edge is the
-/// k / bins quantile with linear interpolation (Hyndman and Fan, type 7), equal edges once. by_distinct counts each value
-/// once. Where there are no more values than bins, each value has its own bin.
+/// k / bins quantile with linear interpolation (Hyndman and Fan, type 7), equal edges once. by_distinct counts each
+/// value once. Where there are no more values than bins, each value has its own bin.
 std::vector<double> bin_edges(const std::vector<ValueCount>& values, std::int64_t bins, bool by_distinct);
 
 /// Whether one value makes up more than half of the rows.

@@ -1,20 +1,21 @@
-// Files that were damaged at random: each ends in an Error or in a count of quarantined rows that fits the rest, without a crash.
-// What can be read afterwards keeps the promises of batch.h.
+// Files that were damaged at random: each ends in an Error or in a count of quarantined rows that fits the rest,
+// without a crash. What can be read afterwards keeps the promises of batch.h.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <numeric>
 
 #include "kernels/random.h"
 #include "parallel/error.h"
 #include "tests/unit/data/temporary_directory.h"
 #include "trainer/data/encoding.h"
+#include "trainer/data/preparation.h"
 #include "trainer/data/prepared_dataset.h"
 #include "trainer/data/prepared_layout.h"
-#include "trainer/data/preparation.h"
 
 namespace swallowtail {
 namespace {
@@ -24,21 +25,35 @@ using test::TemporaryDirectory;
 
 /// The text with 1 to 4 damages: a byte changed, a piece removed, doubled, or put in from elsewhere, the end cut off.
 std::string mutate(std::string text, std::uint64_t seed) {
-  constexpr std::string_view kPieces[] = {"\"", ",", "\t", "\n", "\r\n", "\r", ":", "-", "nan", "1e999", "\xff", "?", "|", " ", "\"\"",
-                                          "99999999999999999999", "\xef\xbb\xbf"};
+  constexpr std::string_view kPieces[] = {
+      "\"",          ",",     "\t",   "\n", "\r\n", "\r", ":",    "-",
+      "nan",         "1e999", "\xff", "?",  "|",    " ",  "\"\"", "99999999999999999999",
+      "\xef\xbb\xbf"};
   std::uint64_t draw = 0;
   const auto below = [&](std::size_t n) {
-    return static_cast<std::size_t>(random::below(random::bits(seed, random::purpose("mutation"), draw++), static_cast<std::int64_t>(std::max<std::size_t>(n, 1))));
+    return static_cast<std::size_t>(random::below(random::bits(seed, random::purpose("mutation"), draw++),
+                                                  static_cast<std::int64_t>(std::max<std::size_t>(n, 1))));
   };
   for (std::size_t damages = 1 + below(4); damages > 0 && !text.empty(); --damages) {
     const std::size_t at = below(text.size()), length = 1 + below(20);
     switch (below(6)) {
-      case 0: text[at] = static_cast<char>(below(256)); break;
-      case 1: text.erase(at, length); break;
-      case 2: text.insert(at, text.substr(at, length)); break;
-      case 3: text.insert(at, kPieces[below(std::size(kPieces))]); break;
-      case 4: text.insert(at, std::string(1, '\0')); break;
-      default: if (below(4) == 0) text.resize(at);
+      case 0:
+        text[at] = static_cast<char>(below(256));
+        break;
+      case 1:
+        text.erase(at, length);
+        break;
+      case 2:
+        text.insert(at, text.substr(at, length));
+        break;
+      case 3:
+        text.insert(at, kPieces[below(std::size(kPieces))]);
+        break;
+      case 4:
+        text.insert(at, std::string(1, '\0'));
+        break;
+      default:
+        if (below(4) == 0) text.resize(at);
     }
   }
   return text;
@@ -96,8 +111,8 @@ Outcomes prepare_mutations(const std::string& text, DataOptions options, int mut
 std::string csv_text() {
   std::string text = "label,age,city,tags,w\n";
   for (int i = 0; i < 30; ++i)
-    text += fmt::format("{},{},\"{}\",{},{}\n", i % 2, i % 5 ? fmt::format("{}.5", i) : "?", i % 3 ? "New\nYork, \"\"NY\"\"" : "Rome",
-                        i % 4 ? "a|b|c" : "", i % 7);
+    text += fmt::format("{},{},\"{}\",{},{}\n", i % 2, i % 5 ? fmt::format("{}.5", i) : "?",
+                        i % 3 ? "New\nYork, \"\"NY\"\"" : "Rome", i % 4 ? "a|b|c" : "", i % 7);
   return text;
 }
 
@@ -199,7 +214,7 @@ TEST(MutatedFiles, ManifestMayNotClaimWhatIsNotThere) {
     m.rows = std::int64_t{1} << 40;
     m.files[kRowsFile].bytes = m.rows * m.record_bytes();
   });
-  claim([](auto& m) { m.ids = std::int64_t{1} << 62; });
+  claim([](auto& m) { m.ids += std::int64_t{1} << 62; });  // times 4 bytes it would wrap to the right size
   claim([](auto& m) { m.shape.categorical[0].rows = 2; });
   claim([](auto& m) { m.shape.categorical[1].weighted = true; });
   claim([](auto& m) { m.is_one_hot[1] = true; });
@@ -230,7 +245,7 @@ TEST(MutatedFiles, EncodingIsRefusedOrStaysInItsRows) {
 
 #ifndef __SANITIZE_ADDRESS__
 TEST(Memory, DoesNotGrowWithRowsAndEndsAtLongLines) {
-  TemporaryDirectory directory;
+  TemporaryDirectory directory(std::filesystem::temp_directory_path());  // too large for a small /dev/shm
   {
     std::ofstream file(directory.path() / "big.csv", std::ios::binary);
     file << "label,x,c\n";
@@ -250,7 +265,8 @@ TEST(Memory, DoesNotGrowWithRowsAndEndsAtLongLines) {
   const auto prepared = prepare(options, directory.path() / "run", false);
   EXPECT_EQ(prepared.rows_read, 2'000'001);
   EXPECT_EQ(prepared.rows_quarantined, 1);
-  // The line's 100 MiB, twice while the buffer grows, and less than 64 MiB for the rest; the rows alone take 64 MB stored.
+  // The line's 100 MiB, twice while the buffer grows, and less than 64 MiB for the rest; the rows alone take 64 MB
+  // stored.
   EXPECT_LT(peak() - before, 300 * 1024);
 }
 #endif

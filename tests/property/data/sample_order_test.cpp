@@ -36,8 +36,8 @@ TEST(SampleOrder, VisitsEverySampleOnce) {
         auto samples = order_of(size, options, seed, 3);
         std::ranges::sort(samples);
         for (std::int64_t i = 0; i < size; ++i)
-          ASSERT_EQ(samples[static_cast<std::size_t>(i)], i)
-              << fmt::format("kind {}, block {}, size {}, seed {}", static_cast<int>(options.kind), options.block, size, seed);
+          ASSERT_EQ(samples[static_cast<std::size_t>(i)], i) << fmt::format(
+              "kind {}, block {}, size {}, seed {}", static_cast<int>(options.kind), options.block, size, seed);
       }
 }
 
@@ -86,7 +86,8 @@ TEST(SampleOrder, PairsComeInEitherOrder) {
     for (std::int64_t epoch = 0; epoch < 40; ++epoch) {
       const auto samples = order_of(1000, options, 9, epoch);
       std::vector<std::int64_t> position(1000);
-      for (std::size_t i = 0; i < 1000; ++i) position[static_cast<std::size_t>(samples[i])] = static_cast<std::int64_t>(i);
+      for (std::size_t i = 0; i < 1000; ++i)
+        position[static_cast<std::size_t>(samples[i])] = static_cast<std::int64_t>(i);
       for (std::size_t i = 0; i < 1000; i += 2) kept += position[i] < position[i + 1];
     }
     EXPECT_NEAR(static_cast<double>(kept), 10'000, 5 * std::sqrt(5000.0));

@@ -15,7 +15,8 @@ using test::TemporaryDirectory;
 
 std::string payload(std::size_t bytes) {
   std::string text;
-  for (std::size_t i = 0; i < bytes; ++i) text += static_cast<char>('a' + random::below(random::bits(1, 2, i), i % 3 ? 26 : 2));
+  for (std::size_t i = 0; i < bytes; ++i)
+    text += static_cast<char>('a' + random::below(random::bits(1, 2, i), i % 3 ? 26 : 2));
   return text;
 }
 

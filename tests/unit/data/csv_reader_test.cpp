@@ -34,11 +34,16 @@ TEST(CsvReader, ReadsRfc4180) {
   EXPECT_EQ(read("a,b\n1,2\n").rows, (Rows{{"a", "b"}, {"1", "2"}}));
   EXPECT_EQ(read("a,b\r\n1,2\r\n").rows, (Rows{{"a", "b"}, {"1", "2"}}));
   EXPECT_EQ(read("a,b\n1,2").rows, (Rows{{"a", "b"}, {"1", "2"}})) << "no last line feed";
-  EXPECT_EQ(read("\xef\xbb\xbf" "a,b\n").rows, (Rows{{"a", "b"}})) << "byte order mark";
+  EXPECT_EQ(read("\xef\xbb\xbf"
+                 "a,b\n")
+                .rows,
+            (Rows{{"a", "b"}}))
+      << "byte order mark";
   EXPECT_EQ(read(",,\n").rows, (Rows{{"", "", ""}}));
   EXPECT_EQ(read("\"a,b\",\"c\"\"d\",\"\"\n").rows, (Rows{{"a,b", "c\"d", ""}}));
   EXPECT_EQ(read("\"a\",\n").rows, (Rows{{"a", ""}}));
-  EXPECT_EQ(read("5\" pipe,x\n").rows, (Rows{{"5\" pipe", "x"}})) << "a quote inside an unquoted field stands for itself";
+  EXPECT_EQ(read("5\" pipe,x\n").rows, (Rows{{"5\" pipe", "x"}}))
+      << "a quote inside an unquoted field stands for itself";
   EXPECT_EQ(read("").rows, Rows{});
   EXPECT_EQ(read("\n").rows, (Rows{{""}}));
 }
@@ -57,7 +62,8 @@ TEST(CsvReader, FindsTheDelimiter) {
 
 TEST(CsvReader, NamesWhatIsNoRecord) {
   EXPECT_EQ(read("a\n\"b\"x,c\nd\n").faults, (std::vector<std::string>{"", "text after a closing quote", ""}));
-  EXPECT_EQ(read(std::string_view("a\nb\0c\nd\n", 8)).faults, (std::vector<std::string>{"", "NUL byte in a field", ""}));
+  EXPECT_EQ(read(std::string_view("a\nb\0c\nd\n", 8)).faults,
+            (std::vector<std::string>{"", "NUL byte in a field", ""}));
   const Read longer = read("a\n" + std::string(600'000, 'x') + ",y\nb\n", ',', 1000);
   EXPECT_EQ(longer.faults, (std::vector<std::string>{"", "line longer than 1000 bytes", ""}));
   EXPECT_EQ(longer.rows[2], std::vector<std::string>{"b"}) << "reading goes on behind the long line";

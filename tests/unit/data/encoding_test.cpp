@@ -21,7 +21,8 @@ std::vector<ValueCount> counted(std::vector<std::pair<double, std::int64_t>> pai
 TEST(BinEdges, AreQuantilesWithLinearInterpolation) {
   std::vector<ValueCount> ten;
   for (int i = 1; i <= 10; ++i) ten.push_back({static_cast<double>(i), 1});
-  EXPECT_EQ(bin_edges(ten, 4, false), (std::vector<double>{3.25, 5.5, 7.75}));  // numpy.quantile(range(1, 11), [.25, .5, .75])
+  EXPECT_EQ(bin_edges(ten, 4, false),
+            (std::vector<double>{3.25, 5.5, 7.75}));  // numpy.quantile(range(1, 11), [.25, .5, .75])
   const auto mostly_zero = counted({{0, 6}, {1, 1}, {2, 1}, {3, 1}, {4, 1}});
   EXPECT_EQ(bin_edges(mostly_zero, 4, false), (std::vector<double>{1.75}));
   EXPECT_EQ(bin_edges(mostly_zero, 4, true), (std::vector<double>{1, 2, 3}));
@@ -126,7 +127,8 @@ TEST(HashColumn, SpreadsCategoriesAndKeepsMissingApart) {
 }
 
 /// A learner over rows of one number and one category; "" is missing.
-Encoding learn(const DataOptions& options, const RawColumns& columns, const std::vector<std::pair<double, std::string>>& rows) {
+Encoding learn(const DataOptions& options, const RawColumns& columns,
+               const std::vector<std::pair<double, std::string>>& rows) {
   EncodingLearner learner(options, columns);
   for (const auto& [number, category] : rows) {
     RawRow row;
@@ -144,7 +146,8 @@ TEST(Encoding, HonoursMinCountMissingAndMaxRows) {
   options.categorical = {"c"};
   options.defaults.min_count = 2;
   const RawColumns columns{.numbers = {"x"}, .features = {{.name = "c"}}};
-  const std::vector<std::pair<double, std::string>> rows{{0, "a"}, {0, "b"}, {0, "a"}, {0, ""}, {0, "b"}, {0, "a"}, {0, "once"}};
+  const std::vector<std::pair<double, std::string>> rows{{0, "a"}, {0, "b"}, {0, "a"},   {0, ""},
+                                                         {0, "b"}, {0, "a"}, {0, "once"}};
   const auto rare_missing = learn(options, columns, rows);
   const auto& c = rare_missing.features[0];
   EXPECT_EQ(c.rows, 3);  // unknown, a, b: one missing value is too rare for a row
@@ -169,12 +172,14 @@ TEST(Encoding, ReadsBackExactly) {
   options.defaults.normalize = Normalize::quantile;
   const RawColumns columns{.numbers = {"x"}, .features = {{.name = "c"}}};
   std::vector<std::pair<double, std::string>> rows{{0.1, "\xff\xfe not UTF-8"}, {1.0 / 3, "\"quoted\\\n"}, {-0.0, ""}};
-  for (std::uint64_t i = 0; i < 500; ++i) rows.emplace_back(random::normal(i) * std::pow(10, static_cast<double>(i % 40) - 20), "é");
+  for (std::uint64_t i = 0; i < 500; ++i)
+    rows.emplace_back(random::normal(i) * std::pow(10, static_cast<double>(i % 40) - 20), "é");
   const auto encoding = learn(options, columns, rows);
   const std::string text = encoding.to_json();
   const auto again = Encoding::from_json(text, "t");
   EXPECT_EQ(again.to_json(), text);
-  EXPECT_EQ(again.features[0].row_of({.text = "\xff\xfe not UTF-8"}), encoding.features[0].row_of({.text = "\xff\xfe not UTF-8"}));
+  EXPECT_EQ(again.features[0].row_of({.text = "\xff\xfe not UTF-8"}),
+            encoding.features[0].row_of({.text = "\xff\xfe not UTF-8"}));
   EXPECT_GT(again.features[0].row_of({.text = "\xff\xfe not UTF-8"}), 1);
   EXPECT_EQ(again.features[1].edges, encoding.features[1].edges);
   EXPECT_EQ(again.dense[0].knots, encoding.dense[0].knots);
@@ -188,7 +193,8 @@ TEST(ParseNumber, TakesTheWholeCellOrSaysWhy) {
   EXPECT_EQ(value, 7);
   for (const auto* text : {"", " ", "1,5", "0x10", "1 2", "--1", "+-1", "1e", "abc", "1.5.2"})
     EXPECT_STREQ(parse_number(text, value), "not a number") << text;
-  for (const auto* text : {"nan", "inf", "-inf", "NAN", "infinity"}) EXPECT_STREQ(parse_number(text, value), "not a finite number");
+  for (const auto* text : {"nan", "inf", "-inf", "NAN", "infinity"})
+    EXPECT_STREQ(parse_number(text, value), "not a finite number");
   EXPECT_STREQ(parse_number("1e39", value), "number beyond the range of fp32");
   EXPECT_STREQ(parse_number("1e999", value), "number out of range");
   std::int64_t whole = 0;

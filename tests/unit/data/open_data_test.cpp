@@ -17,7 +17,8 @@ using test::read_text;
 using test::shared_data;
 using test::TemporaryDirectory;
 
-Data open(const TemporaryDirectory& directory, const std::string& yaml, bool reuse = false, const std::string& run = "run") {
+Data open(const TemporaryDirectory& directory, const std::string& yaml, bool reuse = false,
+          const std::string& run = "run") {
   const auto experiment = Experiment::parse(yaml, {}, "experiment.yaml", directory.path());
   const auto rank = make_single_rank();
   return open_data(experiment, directory.path() / run, *rank, reuse);
@@ -43,7 +44,8 @@ Error error_of(const TemporaryDirectory& directory, const std::string& yaml, boo
 
 constexpr auto kSmallCsv = "income,age,city,tags,w\n1,20,Rome,a|b,1\n0,40,Oslo,,2\n0,?,Rome,b,0.5\n1,60,?,c|b|a,1\n";
 constexpr auto kSmallYaml =
-    "data: {source: csv, train: small.csv, label: income, dense: [age], categorical: [city], multi_hot: [tags], binned: [age], "
+    "data: {source: csv, train: small.csv, label: income, dense: [age], categorical: [city], multi_hot: [tags], "
+    "binned: [age], "
     "weight: w}";
 
 TEST(OpenData, EncodesEveryKindOfColumnByHand) {
@@ -83,9 +85,9 @@ TEST(OpenData, EncodesEveryKindOfColumnByHand) {
 TEST(OpenData, LearnsFromTheTrainingPartOnly) {
   TemporaryDirectory directory;
   directory.write("a.csv", "label,x,c\n1,1,a\n0,3,b\n");
-  directory.write("b.csv", "c,x,label\nz,1000,1\na,?,0\n");  // another order of columns, a new category, a missing number
-  const Data data =
-      open(directory, "data: {source: csv, train: a.csv, test: b.csv, dense: [x], categorical: [c]}");
+  directory.write("b.csv",
+                  "c,x,label\nz,1000,1\na,?,0\n");  // another order of columns, a new category, a missing number
+  const Data data = open(directory, "data: {source: csv, train: a.csv, test: b.csv, dense: [x], categorical: [c]}");
   EXPECT_EQ(data.test->shape().dense, std::vector<std::string>{"x"});
   EXPECT_EQ(data.test->shape().categorical[0].rows, 3);
   const Batch batch = read_all(*data.test);
@@ -97,8 +99,7 @@ TEST(OpenData, LearnsFromTheTrainingPartOnly) {
 TEST(OpenData, QuarantinesBadRowsAndCountsThem) {
   TemporaryDirectory directory;
   directory.write("bad.csv", "label,x\n1,1\n?,2\n0,nan\n0,1e99\n1,a\tb\n0\n1,2,3\n0,-5\n");
-  const Data data =
-      open(directory, "data: {source: csv, train: bad.csv, dense: [x], max_bad_fraction: 0.8}");
+  const Data data = open(directory, "data: {source: csv, train: bad.csv, dense: [x], max_bad_fraction: 0.8}");
   EXPECT_EQ(data.rows_read, 8);
   EXPECT_EQ(data.rows_quarantined, 6);
   EXPECT_EQ(data.train->size(), 2);
@@ -106,9 +107,9 @@ TEST(OpenData, QuarantinesBadRowsAndCountsThem) {
   const std::string file = (directory.path() / "bad.csv").string();
   EXPECT_EQ(text, "file\tline\tcolumn\tvalue\treason\n" + file +
                       "\t3\t1\t?\tlabel is in neither data.positive_labels nor data.negative_labels\n" + file +
-                      "\t4\t2\tnan\tnot a finite number\n" + file + "\t5\t2\t1e99\tnumber beyond the range of fp32\n" + file +
-                      "\t6\t2\ta\\tb\tnot a number\n" + file + "\t7\t1\t0\t1 fields where the header has 2\n" + file +
-                      "\t8\t3\t3\t3 fields where the header has 2\n");
+                      "\t4\t2\tnan\tnot a finite number\n" + file + "\t5\t2\t1e99\tnumber beyond the range of fp32\n" +
+                      file + "\t6\t2\ta\\tb\tnot a number\n" + file + "\t7\t1\t0\t1 fields where the header has 2\n" +
+                      file + "\t8\t3\t3\t3 fields where the header has 2\n");
 }
 
 TEST(OpenData, FailsAtTheFirstBadRowWhereAsked) {
@@ -128,7 +129,8 @@ TEST(OpenData, RefusesTooManyBadRowsAndShowsTheFirst) {
   EXPECT_NE(error.fact().find("1 of 3 rows are bad"), std::string::npos) << error.fact();
   EXPECT_NE(error.fact().find("bad.csv:3:2 'oops'"), std::string::npos) << error.fact();
   EXPECT_TRUE(std::filesystem::exists(directory.path() / "run" / "quarantine.tsv"));
-  EXPECT_EQ(open(directory, "data: {source: csv, train: bad.csv, dense: [x], max_bad_fraction: 0.34}").rows_quarantined, 1);
+  EXPECT_EQ(open(directory, "data: {source: csv, train: bad.csv, dense: [x], max_bad_fraction: 0.34}").rows_quarantined,
+            1);
 }
 
 TEST(OpenData, SaysWhichFileOrColumnIsWrong) {
@@ -181,12 +183,25 @@ TEST(OpenData, SplitsInOrder) {
   EXPECT_EQ(read_all(*data.test).dense, expected);
 }
 
+TEST(OpenData, LearnsFromTheTrainingRowsOfASplitFile) {
+  TemporaryDirectory directory;
+  directory.write("n.csv", "label,x,c\n1,1,a\n0,3,b\n1,5,b\n0,1000,new\n");
+  const Data data = open(directory,
+                         "data: {source: csv, train: n.csv, dense: [x], categorical: [c], normalize: none, "
+                         "split: {test: 0.25, by: order}}");
+  EXPECT_EQ(data.train->shape().categorical[0].rows, 3);  // unknown, b, a
+  EXPECT_EQ(read_all(*data.test).ids[0].values, std::vector<std::int64_t>{0});
+  EXPECT_EQ(data.validation, nullptr);
+}
+
 TEST(OpenData, SplitsAtRandomIntoDisjointPartsBySeed) {
   TemporaryDirectory directory;
   directory.write("n.csv", numbered_csv(5000));
   const auto yaml = [](int seed) {
-    return fmt::format("seed: {}\ndata: {{source: csv, train: n.csv, dense: [x], normalize: none, split: {{validation: 0.1, test: 0.2}}}}",
-                       seed);
+    return fmt::format(
+        "seed: {}\ndata: {{source: csv, train: n.csv, dense: [x], normalize: none, split: {{validation: 0.1, test: "
+        "0.2}}}}",
+        seed);
   };
   const Data data = open(directory, yaml(1));
   std::vector<int> seen(5000);
@@ -233,14 +248,16 @@ TEST(OpenData, ReusesTheEncodingAndTheStoreOfUnchangedSources) {
   directory.write("run/prepared/train.rows", rows);
   EXPECT_EQ(read_all(*open(directory, yaml, true).train).dense, (std::vector<float>{-1, 1}));
 
-  EXPECT_EQ(open(directory, yaml + "\nseed: 3", true).fingerprint, changed.fingerprint) << "nothing was split by the seed";
+  EXPECT_EQ(open(directory, yaml + "\nseed: 3", true).fingerprint, changed.fingerprint)
+      << "nothing was split by the seed";
 }
 
 TEST(OpenData, RefusesToReuseUnderOtherOptions) {
   TemporaryDirectory directory;
   directory.write("a.csv", "label,x\n1,1\n0,3\n");
   open(directory, "data: {source: csv, train: a.csv, dense: [x]}");
-  EXPECT_EQ(error_of(directory, "data: {source: csv, train: a.csv, dense: [x], normalize: log}", true).code(), ExitCode::usage);
+  EXPECT_EQ(error_of(directory, "data: {source: csv, train: a.csv, dense: [x], normalize: log}", true).code(),
+            ExitCode::usage);
   TemporaryDirectory fresh;
   fresh.write("a.csv", "label,x\n1,1\n0,3\n");
   EXPECT_EQ(error_of(fresh, "data: {source: csv, train: a.csv, dense: [x]}", true).code(), ExitCode::data);
@@ -293,7 +310,8 @@ TEST(OpenData, ReadsFrappe) {
   const auto path = shared_data("frappe/frappe.test.libfm");
   if (path.empty()) GTEST_SKIP() << "no frappe beside the checkout";
   TemporaryDirectory directory;
-  const Data whole = open(directory, fmt::format("data: {{source: libfm, train: '{}', index_space: 5382}}", path.string()), false, "a");
+  const Data whole = open(
+      directory, fmt::format("data: {{source: libfm, train: '{}', index_space: 5382}}", path.string()), false, "a");
   ASSERT_EQ(whole.train->size(), 28860);
   ASSERT_EQ(whole.train->shape().categorical.size(), 1U);
   EXPECT_EQ(whole.train->shape().categorical[0].rows, 5382);
@@ -303,11 +321,12 @@ TEST(OpenData, ReadsFrappe) {
   EXPECT_NEAR(std::accumulate(all.labels.begin(), all.labels.end(), 0.0) / 28860, 0.330, 0.0005);
   EXPECT_EQ(all.ids[0].weights, std::vector<float>(288600, 1.0F));
 
-  const Data fields = open(directory,
-                           fmt::format("data: {{source: libfm, train: '{}', index_space: 5382, field_starts: [0, 957, 5039, 5046, "
-                                       "5053, 5055, 5058, 5060, 5069, 5149]}}",
-                                       path.string()),
-                           false, "b");
+  const Data fields =
+      open(directory,
+           fmt::format("data: {{source: libfm, train: '{}', index_space: 5382, field_starts: [0, 957, 5039, 5046, "
+                       "5053, 5055, 5058, 5060, 5069, 5149]}}",
+                       path.string()),
+           false, "b");
   const auto& categorical = fields.train->shape().categorical;
   ASSERT_EQ(categorical.size(), 10U);
   EXPECT_EQ(categorical[0].rows, 957);
@@ -323,10 +342,12 @@ TEST(OpenData, ReadsAdultAsItIsCommitted) {
   const std::string numbers = "[age, fnlwgt, education-num, capital-gain, capital-loss, hours-per-week]";
   const Data data = open(
       directory,
-      fmt::format("data: {{source: csv, train: '{0}/train.csv.zst', validation: '{0}/validation.csv.zst', test: '{0}/test.csv.zst', "
-                  "label: income, dense: {1}, binned: {1}, categorical: [workclass, education, marital-status, occupation, "
-                  "relationship, race, gender, native-country]}}",
-                  adult.string(), numbers));
+      fmt::format(
+          "data: {{source: csv, train: '{0}/train.csv.zst', validation: '{0}/validation.csv.zst', test: "
+          "'{0}/test.csv.zst', "
+          "label: income, dense: {1}, binned: {1}, categorical: [workclass, education, marital-status, occupation, "
+          "relationship, race, gender, native-country]}}",
+          adult.string(), numbers));
   ASSERT_EQ(data.train->size(), 34000);
   ASSERT_EQ(data.validation->size(), 5000);
   ASSERT_EQ(data.test->size(), 9842);

@@ -1,4 +1,4 @@
-// The arrows of the house (README, "The source"): which room may include which. And the size of files.
+// The arrows of the house: which room may include which. And the size of files.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -67,9 +67,11 @@ std::vector<std::string> violations(const std::string& file, const std::string& 
     const bool is_quoted = (*match)[2] == "\"";
     const bool is_ours = name.starts_with("kernels/") || name.starts_with("parallel/") || name.starts_with("trainer/");
     if (is_quoted || is_ours) {
-      if (!name.starts_with(room->path) && !begins_with_any(name, room->allowed)) found.push_back(file + ": includes " + name);
+      if (!name.starts_with(room->path) && !begins_with_any(name, room->allowed))
+        found.push_back(file + ": includes " + name);
     }
-    if (begins_with_any(name, kGuarded) && !begins_with_any(name, room->system)) found.push_back(file + ": includes " + name);
+    if (begins_with_any(name, kGuarded) && !begins_with_any(name, room->system))
+      found.push_back(file + ": includes " + name);
   }
   return found;
 }
@@ -102,7 +104,8 @@ TEST(IncludeArrows, NoFileIncludesAgainstThem) {
 
 TEST(IncludeArrows, PlantedViolationsAreFound) {
   using Found = std::vector<std::string>;
-  EXPECT_EQ(violations("kernels/a.h", "#include \"parallel/error.h\"\n"), Found{"kernels/a.h: includes parallel/error.h"});
+  EXPECT_EQ(violations("kernels/a.h", "#include \"parallel/error.h\"\n"),
+            Found{"kernels/a.h: includes parallel/error.h"});
   EXPECT_EQ(violations("kernels/a.h", "int x;\n  #  include <parallel/error.h>\n"),
             Found{"kernels/a.h: includes parallel/error.h"});
   EXPECT_EQ(violations("parallel/a.cpp", "#include \"trainer/data/batch.h\""),
@@ -123,7 +126,8 @@ TEST(IncludeArrows, PlantedViolationsAreFound) {
 
 TEST(IncludeArrows, AllowedIncludesPass) {
   EXPECT_TRUE(violations("kernels/cpu/a.cpp", "#include \"kernels/a.h\"\n#include <vector>\n").empty());
-  EXPECT_TRUE(violations("trainer/models/a.cpp", "#include <torch/torch.h>\n#include \"trainer/data/batch.h\"").empty());
+  EXPECT_TRUE(
+      violations("trainer/models/a.cpp", "#include <torch/torch.h>\n#include \"trainer/data/batch.h\"").empty());
   EXPECT_TRUE(violations("trainer/cli/a.cpp", "#include \"trainer/training/training.h\"\n#include <mpi.h>").empty());
 }
 
