@@ -1,7 +1,7 @@
 // Pooled embedding lookup and its backward, fused with the optimizer of the rows (optimizer.h).
-// A jagged batch holds B bags; bag b is values[offsets[b]] … values[offsets[b + 1] - 1]. offsets may be a part of a longer
-// array (offsets[0] need not be 0): a slice of the bags needs no copy.
-// Any number of threads may call these at once, each with its own outputs.
+// A jagged batch holds B bags; bag b is values[offsets[b]] … values[offsets[b + 1] - 1]. offsets may be a part of a
+// longer array (offsets[0] need not be 0): a slice of the bags needs no copy. Any number of threads may call these at
+// once, each with its own outputs.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // Dot-product feature interaction of DLRM. F vectors a sample; out = [first vector | products of pairs].
 // Pairs: the strictly lower triangle row by row, (1,0), (2,0), (2,1), (3,0), …; with `itself` the diagonal too: (0,0),
 // (1,0), (1,1), …. Source: Naumov et al., arXiv:1906.00091, and its reference implementation's order.
-// Each product is added in eight interleaved lanes and then in a fixed tree, so that every instruction set gives the same
-// bits; a sample's output does not depend on its neighbours.
+// Each product is added in eight interleaved lanes and then in a fixed tree, so that every instruction set gives the
+// same bits; a sample's output does not depend on its neighbours.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 namespace swallowtail {
 
 struct InteractionShape {
-  std::int64_t batch = 0;  // B
-  std::int64_t dim = 0;    // D
-  bool itself = false;     // the diagonal too
-  bool concatenate = true; // out begins with the first vector (the bottom MLP's)
+  std::int64_t batch = 0;   // B
+  std::int64_t dim = 0;     // D
+  bool itself = false;      // the diagonal too
+  bool concatenate = true;  // out begins with the first vector (the bottom MLP's)
 };
 
 /// F(F-1)/2, or F(F+1)/2 with `itself`.
@@ -28,7 +28,7 @@ void dot_interaction_forward(const InteractionShape& shape, std::span<const floa
 
 /// grad_out      [B, interaction_width]
 /// grad_vectors  F pointers to [B, D], overwritten
-void dot_interaction_backward(const InteractionShape& shape, std::span<const float* const> vectors, const float* grad_out,
-                              std::span<float* const> grad_vectors);
+void dot_interaction_backward(const InteractionShape& shape, std::span<const float* const> vectors,
+                              const float* grad_out, std::span<float* const> grad_vectors);
 
 }  // namespace swallowtail

@@ -1,13 +1,13 @@
 // Optimizers on raw fp32 arrays. Sparse ones update one row of a table from its deduplicated gradient (the sum over all
 // bags of the global batch) and leave every other row's bits alone; dense ones update a flat array of parameters.
 //   sgd              w -= lr * g
-//   adagrad          s += g*g; w -= lr * g / (sqrt(s) + eps)                                     state: 1 float a weight
-//   rowwise_adagrad  m += mean_j(g_j^2); w -= lr * g / (sqrt(m) + eps)                           state: 1 float a row
-//   adam             moments of touched rows only, bias correction by the global step            state: 2 floats a weight
-//   adamw            adam with w *= 1 - lr * weight_decay first (decoupled)
+//   adagrad          s += g*g; w -= lr * g / (sqrt(s) + eps)                                     state: 1 float a
+//   weight rowwise_adagrad  m += mean_j(g_j^2); w -= lr * g / (sqrt(m) + eps)                           state: 1 float
+//   a row adam             moments of touched rows only, bias correction by the global step            state: 2 floats
+//   a weight adamw            adam with w *= 1 - lr * weight_decay first (decoupled)
 // weight_decay of the others is L2: g += weight_decay * w before all else.
-// Sources: Duchi et al., JMLR 2011; Kingma and Ba, arXiv:1412.6980; Loshchilov and Hutter, arXiv:1711.05101; the row-wise
-// form as in the reference DLRM (mean over the columns, not the sum).
+// Sources: Duchi et al., JMLR 2011; Kingma and Ba, arXiv:1412.6980; Loshchilov and Hutter, arXiv:1711.05101; the
+// row-wise form as in the reference DLRM (mean over the columns, not the sum).
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,14 @@ struct OptimizerStep {
   float epsilon = 0;
   float beta1 = 0.9F, beta2 = 0.999F;
   float weight_decay = 0;
-  float momentum = 0;       // dense sgd only
-  std::int64_t step = 1;    // 1 for the first update; Adam's bias correction
+  float momentum = 0;     // dense sgd only
+  std::int64_t step = 1;  // 1 for the first update; Adam's bias correction
 };
 
 /// Floats of state for a row of `dim` weights.
 std::int64_t sparse_state_width(Optimizer kind, std::int64_t dim) noexcept;
-/// Floats of state for a flat array of `size` parameters (rowwise_adagrad is refused by the schema for dense parameters).
+/// Floats of state for a flat array of `size` parameters (rowwise_adagrad is refused by the schema for dense
+/// parameters).
 std::int64_t dense_state_width(Optimizer kind, float momentum, std::int64_t size) noexcept;
 /// The usual epsilon: 1e-10 for the Adagrads, 1e-8 for the Adams.
 float usual_epsilon(Optimizer kind) noexcept;

@@ -25,7 +25,8 @@ constexpr std::uint64_t purpose(std::string_view name) noexcept {
 }
 
 /// 64 uniform bits for a key.
-constexpr std::uint64_t bits(std::uint64_t seed, std::uint64_t purpose, std::uint64_t a = 0, std::uint64_t b = 0) noexcept {
+constexpr std::uint64_t bits(std::uint64_t seed, std::uint64_t purpose, std::uint64_t a = 0,
+                             std::uint64_t b = 0) noexcept {
   return mix(mix(mix(mix(seed) ^ purpose) ^ a) ^ b);
 }
 

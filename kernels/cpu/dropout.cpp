@@ -4,8 +4,8 @@
 
 namespace swallowtail {
 
-void dropout_mask(const DropoutKey& key, double probability, std::int64_t first_sample, std::int64_t batch, std::int64_t width,
-                  float* mask) {
+void dropout_mask(const DropoutKey& key, double probability, std::int64_t first_sample, std::int64_t batch,
+                  std::int64_t width, float* mask) {
   constexpr std::uint64_t kPurpose = random::purpose("dropout");
   const auto keep = static_cast<float>(1.0 / (1.0 - probability));
   const auto threshold = static_cast<std::uint64_t>(probability * 0x1.0p32);

@@ -45,8 +45,8 @@ void dot_interaction_forward(const InteractionShape& shape, std::span<const floa
   }
 }
 
-void dot_interaction_backward(const InteractionShape& shape, std::span<const float* const> vectors, const float* grad_out,
-                              std::span<float* const> grad_vectors) {
+void dot_interaction_backward(const InteractionShape& shape, std::span<const float* const> vectors,
+                              const float* grad_out, std::span<float* const> grad_vectors) {
   const auto features = static_cast<std::int64_t>(vectors.size());
   const std::int64_t dim = shape.dim, width = interaction_width(features, shape);
 #pragma omp parallel for schedule(static) if (shape.batch >= 128)

@@ -21,7 +21,8 @@ void adagrad(const OptimizerStep& step, float& weight, float gradient, float& su
   weight -= step.learning_rate * gradient / (std::sqrt(sum) + step.epsilon);
 }
 
-void adam(const OptimizerStep& step, AdamScales scales, float& weight, float gradient, float& first, float& second) noexcept {
+void adam(const OptimizerStep& step, AdamScales scales, float& weight, float gradient, float& first,
+          float& second) noexcept {
   first = step.beta1 * first + (1.0F - step.beta1) * gradient;
   second = step.beta2 * second + (1.0F - step.beta2) * gradient * gradient;
   weight -= step.learning_rate * (first * scales.first) / (std::sqrt(second * scales.second) + step.epsilon);
@@ -35,11 +36,15 @@ float decayed(const OptimizerStep& step, float weight, float gradient) noexcept 
 
 std::int64_t sparse_state_width(Optimizer kind, std::int64_t dim) noexcept {
   switch (kind) {
-    case Optimizer::sgd: return 0;
-    case Optimizer::adagrad: return dim;
-    case Optimizer::rowwise_adagrad: return 1;
+    case Optimizer::sgd:
+      return 0;
+    case Optimizer::adagrad:
+      return dim;
+    case Optimizer::rowwise_adagrad:
+      return 1;
     case Optimizer::adam:
-    case Optimizer::adamw: return 2 * dim;
+    case Optimizer::adamw:
+      return 2 * dim;
   }
   return 0;
 }
@@ -52,8 +57,10 @@ std::int64_t dense_state_width(Optimizer kind, float momentum, std::int64_t size
 float usual_epsilon(Optimizer kind) noexcept {
   switch (kind) {
     case Optimizer::adam:
-    case Optimizer::adamw: return 1e-8F;
-    default: return 1e-10F;
+    case Optimizer::adamw:
+      return 1e-8F;
+    default:
+      return 1e-10F;
   }
 }
 
@@ -107,7 +114,9 @@ void update_dense(const OptimizerStep& step, std::span<float> weights, std::span
         break;
       }
       case Optimizer::rowwise_adagrad:
-      case Optimizer::adagrad: adagrad(step, weights[i], decayed(step, weights[i], gradient[i]), state[i]); break;
+      case Optimizer::adagrad:
+        adagrad(step, weights[i], decayed(step, weights[i], gradient[i]), state[i]);
+        break;
       case Optimizer::adam:
         adam(step, scales, weights[i], decayed(step, weights[i], gradient[i]), state[i], state[size + i]);
         break;

@@ -25,7 +25,9 @@ namespace {
 constexpr int kFormat = 1;
 constexpr std::string_view kPrefix = "step-";
 
-fs::path folder_of(const fs::path& directory, std::int64_t step) { return directory / fmt::format("{}{}", kPrefix, step); }
+fs::path folder_of(const fs::path& directory, std::int64_t step) {
+  return directory / fmt::format("{}{}", kPrefix, step);
+}
 
 void sync_folder(const fs::path& folder) {
   const FileDescriptor file = open_file(folder, O_RDONLY | O_DIRECTORY);
@@ -54,7 +56,8 @@ std::vector<json> gather(const json& mine, std::string_view operation, std::int6
   ranks.all_reduce_sum(Tag{operation, step}, std::span(sizes));
   const auto offsets = byte_offsets(sizes, 1);
   std::string all(static_cast<std::size_t>(offsets.back()), '\0');
-  ranks.all_gather(Tag{operation, step}, std::as_bytes(std::span(text)), {std::as_writable_bytes(std::span(all)), offsets});
+  ranks.all_gather(Tag{operation, step}, std::as_bytes(std::span(text)),
+                   {std::as_writable_bytes(std::span(all)), offsets});
   std::vector<json> values;
   for (int rank = 0; rank < world_size; ++rank)
     values.push_back(json::parse(all.begin() + offsets[rank], all.begin() + offsets[rank + 1]));
@@ -76,7 +79,8 @@ json write_shard(const fs::path& partial, std::span<const TensorRef> mine, int r
 }
 
 Error damaged(const fs::path& path, std::string fact) {
-  return Error{ExitCode::damaged, std::move(fact), path.string(), "use --checkpoint with an older step, or resume from one"};
+  return Error{ExitCode::damaged, std::move(fact), path.string(),
+               "use --checkpoint with an older step, or resume from one"};
 }
 
 json read_manifest(const fs::path& path) {
@@ -85,7 +89,8 @@ json read_manifest(const fs::path& path) {
   std::ostringstream text;
   text << in.rdbuf();
   json manifest = json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || manifest.value("format", 0) != kFormat || !manifest.contains("files") || !manifest.contains("state"))
+  if (!manifest.is_object() || manifest.value("format", 0) != kFormat || !manifest.contains("files") ||
+      !manifest.contains("state"))
     throw damaged(path, "the manifest is not one of this version");
   return manifest;
 }
@@ -100,7 +105,10 @@ void save_checkpoint(const fs::path& directory, std::int64_t step, const json& s
     std::error_code failed;
     fs::remove_all(partial, failed);
     fs::create_directories(partial, failed);
-    if (failed) created = {{"error", "cannot create the folder: " + failed.message()}, {"where", partial.string()}, {"advice", "check the disk and its permissions"}};
+    if (failed)
+      created = {{"error", "cannot create the folder: " + failed.message()},
+                 {"where", partial.string()},
+                 {"advice", "check the disk and its permissions"}};
   }
   // Doubles as the barrier after which every rank may write into the folder.
   std::vector<json> reports = gather(created, "checkpoint folder", step, ranks);
@@ -114,12 +122,16 @@ void save_checkpoint(const fs::path& directory, std::int64_t step, const json& s
       json files = json::array();
       for (json& report : reports)
         if (!report.is_null()) files.push_back(std::move(report));
-      const json manifest = {{"format", kFormat}, {"step", step}, {"world_size", ranks.world_size()}, {"state", state}, {"files", files}};
+      const json manifest = {
+          {"format", kFormat}, {"step", step}, {"world_size", ranks.world_size()}, {"state", state}, {"files", files}};
       write_atomically(partial / "manifest.json", manifest.dump(1) + "\n");
       std::error_code failed;
       fs::remove_all(folder, failed);  // a resumed run may reach a step that the earlier run had saved
       fs::rename(partial, folder, failed);
-      if (failed) outcome = {{"error", "cannot rename the folder: " + failed.message()}, {"where", partial.string()}, {"advice", "check the disk"}};
+      if (failed)
+        outcome = {{"error", "cannot rename the folder: " + failed.message()},
+                   {"where", partial.string()},
+                   {"advice", "check the disk"}};
       sync_folder(directory);
     } catch (const Error& error) {
       outcome = {{"error", error.fact()}, {"where", error.where()}, {"advice", error.advice()}};
@@ -174,11 +186,15 @@ Checkpoint Checkpoint::open(const fs::path& directory, std::int64_t step) {
         throw damaged(manifest_path, fmt::format("the manifest leads outside its folder: '{}'", name));
       const fs::path path = checkpoint.folder_ / name;
       std::error_code failed;
-      if (fs::is_symlink(path, failed) || !fs::is_regular_file(path, failed)) throw damaged(path, "the file is missing");
-      const auto expected = file.at("bytes").get<std::uint64_t>(), found = static_cast<std::uint64_t>(fs::file_size(path));
-      if (found != expected) throw damaged(path, fmt::format("the file has {} bytes where its manifest says {}", found, expected));
+      if (fs::is_symlink(path, failed) || !fs::is_regular_file(path, failed))
+        throw damaged(path, "the file is missing");
+      const auto expected = file.at("bytes").get<std::uint64_t>(),
+                 found = static_cast<std::uint64_t>(fs::file_size(path));
+      if (found != expected)
+        throw damaged(path, fmt::format("the file has {} bytes where its manifest says {}", found, expected));
       const std::string digest = sha256_of_file(path), wanted = file.at("sha256").get<std::string>();
-      if (digest != wanted) throw damaged(path, fmt::format("the file's SHA-256 is {} where its manifest says {}", digest, wanted));
+      if (digest != wanted)
+        throw damaged(path, fmt::format("the file's SHA-256 is {} where its manifest says {}", digest, wanted));
       const auto reader = std::make_shared<SafetensorsReader>(path);
       for (const json& tensor : file.at("tensors")) {
         if (!reader->has(tensor.get<std::string>()))

@@ -1,6 +1,7 @@
-// Checkpoints: checkpoints/step-<n>/ holds one safetensors file a rank that has tensors, and manifest.json with the state of
-// the run, every tensor's file and every file's size and SHA-256. A checkpoint is written under step-<n>.partial, synced,
-// renamed, and its directory synced: a folder named step-<n> is complete. A reader on any number of ranks finds tensors by name.
+// Checkpoints: checkpoints/step-<n>/ holds one safetensors file a rank that has tensors, and manifest.json with the
+// state of the run, every tensor's file and every file's size and SHA-256. A checkpoint is written under
+// step-<n>.partial, synced, renamed, and its directory synced: a folder named step-<n> is complete. A reader on any
+// number of ranks finds tensors by name.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,8 @@ class Checkpoint {
   /// Errors: damaged, naming the file and what was expected and found.
   static Checkpoint open(const std::filesystem::path& directory, std::int64_t step);
   /// The newest one that opens; damaged newer ones are named in `complaints`. Nothing where there is none.
-  static std::optional<Checkpoint> newest_good(const std::filesystem::path& directory, std::vector<std::string>& complaints);
+  static std::optional<Checkpoint> newest_good(const std::filesystem::path& directory,
+                                               std::vector<std::string>& complaints);
 
   const nlohmann::json& state() const noexcept { return state_; }
   std::int64_t step() const noexcept { return step_; }

@@ -19,10 +19,12 @@ using nlohmann::json;
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the format is little-endian and tensors are written as they lie");
+static_assert(std::endian::native == std::endian::little,
+              "the format is little-endian and tensors are written as they lie");
 constexpr std::uint64_t kLargestHeader = std::uint64_t{100} << 20;  // the format's own limit
 
-void read_all(const FileDescriptor& file, const std::filesystem::path& path, std::uint64_t from, std::span<std::byte> out) {
+void read_all(const FileDescriptor& file, const std::filesystem::path& path, std::uint64_t from,
+              std::span<std::byte> out) {
   while (!out.empty()) {
     const ssize_t got = ::pread(file.number(), out.data(), out.size(), static_cast<off_t>(from));
     if (got < 0 && errno == EINTR) continue;
@@ -43,7 +45,8 @@ std::string write_safetensors(const std::filesystem::path& path, std::span<const
   json header = json::object();
   std::uint64_t offset = 0;
   for (const TensorRef& tensor : tensors) {
-    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes.size()}}};
+    header[tensor.name] = {
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes.size()}}};
     offset += tensor.bytes.size();
   }
   std::string text = header.dump();
@@ -73,7 +76,8 @@ SafetensorsReader::SafetensorsReader(std::filesystem::path path) : path_(std::mo
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
     const json offsets = entry.is_object() ? entry.value("data_offsets", json()) : json();
-    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+        !offsets[1].is_number_unsigned())
       throw damaged(path_, fmt::format("tensor '{}' has no data_offsets", name));
     const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
     if (begin > end || end > size - data) throw damaged(path_, fmt::format("tensor '{}' lies outside the file", name));
@@ -86,7 +90,8 @@ void SafetensorsReader::read(const std::string& name, std::span<std::byte> out) 
   if (found == tensors_.end()) throw damaged(path_, fmt::format("there is no tensor '{}'", name));
   const auto [begin, end] = found->second;
   if (end - begin != out.size())
-    throw damaged(path_, fmt::format("tensor '{}' has {} bytes where the experiment needs {}", name, end - begin, out.size()));
+    throw damaged(path_,
+                  fmt::format("tensor '{}' has {} bytes where the experiment needs {}", name, end - begin, out.size()));
   read_all(open_file(path_, O_RDONLY), path_, begin, out);
 }
 

@@ -1,5 +1,5 @@
-// The safetensors file format: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, the
-// tensors' bytes. Written in one pass; read with every length checked against the file's size before it is used.
+// The safetensors file format: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}},
+// the tensors' bytes. Written in one pass; read with every length checked against the file's size before it is used.
 #pragma once
 
 #include <cstddef>

@@ -21,7 +21,8 @@ enum class IdDistribution : std::uint8_t { uniform, zipf, gaussian };
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-/// The bias with which sigmoid(bias + strength * z), z ~ N(0, 1), is `rate` on average: bisection over a fixed quadrature.
+/// The bias with which sigmoid(bias + strength * z), z ~ N(0, 1), is `rate` on average: bisection over a fixed
+/// quadrature.
 double bias_for(double rate, double strength) {
   constexpr int kPoints = 400;
   const auto mean = [&](double bias) {
@@ -57,8 +58,8 @@ class Synthetic : public Dataset {
     const std::int64_t dense_features = synthetic_shape(experiment).dense_features;
     for (std::int64_t d = 0; d < dense_features; ++d) shape_.dense.push_back(fmt::format("d{}", d));
     for (const SyntheticTable& table : tables_)
-      shape_.categorical.push_back(
-          {table.name, table.rows, table.dim, table.fixed ? table.pooling_factor : (1 + table.pooling_factor) / 2, false});
+      shape_.categorical.push_back({table.name, table.rows, table.dim,
+                                    table.fixed ? table.pooling_factor : (1 + table.pooling_factor) / 2, false});
     shape_.labels = {"label"};
   }
 
@@ -81,7 +82,8 @@ class Synthetic : public Dataset {
     for (const std::int64_t sample : samples) {
       for (std::size_t d = 0; d < shape_.dense.size(); ++d) out.dense.push_back(dense_value(sample, d));
       for (std::size_t t = 0; t < tables_.size(); ++t) append_bag(sample, t, out.ids[t]);
-      const double label_draw = random::uniform(bits(seed_ ^ split_, purpose("label"), static_cast<std::uint64_t>(sample)));
+      const double label_draw =
+          random::uniform(bits(seed_ ^ split_, purpose("label"), static_cast<std::uint64_t>(sample)));
       out.labels.push_back(label_draw < (planted_ ? planted_probability(out) : 0.5) ? 1.0F : 0.0F);
     }
   }
@@ -104,9 +106,12 @@ class Synthetic : public Dataset {
   /// About N(0, 1), whatever the distribution.
   double standard_dense(float value) const {
     switch (dense_distribution_) {
-      case DenseDistribution::uniform: return (value - 0.5) * std::sqrt(12.0);
-      case DenseDistribution::normal: return value;
-      case DenseDistribution::lognormal: return std::log(std::max(value, 1e-30F));
+      case DenseDistribution::uniform:
+        return (value - 0.5) * std::sqrt(12.0);
+      case DenseDistribution::normal:
+        return value;
+      case DenseDistribution::lognormal:
+        return std::log(std::max(value, 1e-30F));
     }
     return value;
   }
@@ -115,9 +120,11 @@ class Synthetic : public Dataset {
     const SyntheticTable& table = tables_[t];
     const std::uint64_t bag = bits(seed_ ^ split_, purpose("bag"), static_cast<std::uint64_t>(sample), t);
     const auto most = static_cast<std::int64_t>(std::llround(table.pooling_factor));
-    const std::int64_t count = table.fixed ? most : 1 + random::below(random::mix(bag ^ 1), std::max<std::int64_t>(most, 1));
+    const std::int64_t count =
+        table.fixed ? most : 1 + random::below(random::mix(bag ^ 1), std::max<std::int64_t>(most, 1));
     const auto begin = static_cast<std::ptrdiff_t>(ids.values.size());
-    for (std::int64_t i = 0; i < count; ++i) ids.values.push_back(draw_id(table, bits(bag, 2, static_cast<std::uint64_t>(i))));
+    for (std::int64_t i = 0; i < count; ++i)
+      ids.values.push_back(draw_id(table, bits(bag, 2, static_cast<std::uint64_t>(i))));
     if (unique_ids_) {
       std::sort(ids.values.begin() + begin, ids.values.end());
       ids.values.erase(std::unique(ids.values.begin() + begin, ids.values.end()), ids.values.end());
@@ -129,9 +136,13 @@ class Synthetic : public Dataset {
     const auto rows = static_cast<double>(table.rows);
     double id = 0;
     switch (id_distribution_) {
-      case IdDistribution::uniform: return random::below(key, table.rows);
-      case IdDistribution::gaussian: id = rows / 2 + random::normal(key) * rows / 6; break;  // the middle, +- 3 sigma
-      case IdDistribution::zipf: {  // inverse of the continuous Zipf distribution on 1 … rows; row 0 is the most popular
+      case IdDistribution::uniform:
+        return random::below(key, table.rows);
+      case IdDistribution::gaussian:
+        id = rows / 2 + random::normal(key) * rows / 6;
+        break;                      // the middle, +- 3 sigma
+      case IdDistribution::zipf: {  // inverse of the continuous Zipf distribution on 1 … rows; row 0 is the most
+                                    // popular
         const double u = random::uniform(key), s = 1 - table.zipf;
         id = (std::abs(s) < 1e-9 ? std::pow(rows, u) : std::pow(u * (std::pow(rows, s) - 1) + 1, 1 / s)) - 1;
         break;
@@ -141,11 +152,13 @@ class Synthetic : public Dataset {
   }
 
   double latent(std::size_t table, std::int64_t row, std::int64_t component) const {
-    return random::normal(bits(seed_, purpose("latent") + static_cast<std::uint64_t>(component), table, static_cast<std::uint64_t>(row)));
+    return random::normal(
+        bits(seed_, purpose("latent") + static_cast<std::uint64_t>(component), table, static_cast<std::uint64_t>(row)));
   }
 
-  /// The true P(label = 1) of the last sample of `batch`. The score mixes a linear part of every row (half of the variance),
-  /// products of latent vectors of all pairs of tables (35 %) and the dense columns (15 %), each of variance 1.
+  /// The true P(label = 1) of the last sample of `batch`. The score mixes a linear part of every row (half of the
+  /// variance), products of latent vectors of all pairs of tables (35 %) and the dense columns (15 %), each of
+  /// variance 1.
   double planted_probability(const Batch& batch) const {
     double linear = 0, squares = 0, pairs = 0, dense = 0;
     std::vector<double> total(static_cast<std::size_t>(latent_dim_), 0.0);
@@ -173,7 +186,8 @@ class Synthetic : public Dataset {
       dense += standard_dense(batch.dense[at + d]) * random::normal(bits(seed_, purpose("dense weight"), d));
     double score = 0;
     if (tables > 0) score += std::sqrt(0.5) * linear / std::sqrt(tables);
-    if (tables > 1 && latent_dim_ > 0) score += std::sqrt(0.35) * pairs / std::sqrt(tables * (tables - 1) / 2 * static_cast<double>(latent_dim_));
+    if (tables > 1 && latent_dim_ > 0)
+      score += std::sqrt(0.35) * pairs / std::sqrt(tables * (tables - 1) / 2 * static_cast<double>(latent_dim_));
     if (width > 0) score += std::sqrt(0.15) * dense / std::sqrt(static_cast<double>(width));
     return sigmoid(bias_ + strength_ * score);
   }

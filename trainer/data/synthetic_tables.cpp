@@ -7,13 +7,14 @@ namespace swallowtail {
 
 namespace {
 
-constexpr std::array<std::int64_t, 26> kKaggleRows{
-    1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194, 27, 14992, 5461306, 10, 5652, 2173, 4,
-    7046547, 18, 15, 286181, 105, 142572};
+constexpr std::array<std::int64_t, 26> kKaggleRows{1460,  583,  10131227, 2202608, 305, 24,     12517,   633,   3,
+                                                   93145, 5683, 8351593,  3194,    27,  14992,  5461306, 10,    5652,
+                                                   2173,  4,    7046547,  18,      15,  286181, 105,     142572};
 constexpr std::array<std::int64_t, 26> kCriteo1tbRows{
-    40000000, 39060, 17295, 7424, 20265, 3, 7122, 1543, 63, 40000000, 3067956, 405282, 10, 2209, 11938, 155, 4, 976, 14,
-    40000000, 40000000, 40000000, 590152, 12973, 108, 36};
-constexpr std::array<std::int64_t, 26> kMultiHot{3, 2, 1, 2, 6, 1, 1, 1, 1, 7, 3, 8, 1, 6, 9, 5, 1, 1, 1, 12, 100, 27, 10, 3, 1, 1};
+    40000000, 39060, 17295, 7424, 20265, 3,  7122,     1543,     63,       40000000, 3067956, 405282, 10,
+    2209,     11938, 155,   4,    976,   14, 40000000, 40000000, 40000000, 590152,   12973,   108,    36};
+constexpr std::array<std::int64_t, 26> kMultiHot{3, 2, 1, 2, 6, 1, 1,  1,   1,  7,  3, 8, 1,
+                                                 6, 9, 5, 1, 1, 1, 12, 100, 27, 10, 3, 1, 1};
 constexpr std::int64_t kMultiHotCap = 200000;
 
 SyntheticShape preset(std::string_view name) {
@@ -44,7 +45,8 @@ SyntheticShape synthetic_shape(const Section& experiment) {
   SyntheticShape shape;
   if (experiment.has("data.tables_preset")) {
     if (!sections.empty())
-      throw experiment.error("data.tables_preset", "data.tables_preset and data.tables are both set", "keep one of them");
+      throw experiment.error("data.tables_preset", "data.tables_preset and data.tables are both set",
+                             "keep one of them");
     shape = preset(experiment.text("data.tables_preset"));
     for (SyntheticTable& table : shape.tables) table.zipf = zipf;
     if (experiment.is_set("data.dense_features")) shape.dense_features = experiment.integer("data.dense_features");

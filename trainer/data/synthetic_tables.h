@@ -12,10 +12,10 @@ namespace swallowtail {
 struct SyntheticTable {
   std::string name;
   std::int64_t rows = 0;
-  std::int64_t dim = 0;        // 0: the model's embedding_dim
-  double pooling_factor = 1;   // ids a bag: exactly, or uniform in 1 … pooling_factor
+  std::int64_t dim = 0;       // 0: the model's embedding_dim
+  double pooling_factor = 1;  // ids a bag: exactly, or uniform in 1 … pooling_factor
   bool fixed = true;
-  double zipf = 0;             // exponent of the ids' popularity where the distribution is zipf
+  double zipf = 0;  // exponent of the ids' popularity where the distribution is zipf
 };
 
 struct SyntheticShape {

@@ -23,7 +23,8 @@ void initialise(const EmbeddingTable& table, std::uint64_t seed, std::vector<flo
 #pragma omp parallel for schedule(static)
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t d = 0; d < dim; ++d) {
-      const std::uint64_t key = random::bits(seed, purpose, static_cast<std::uint64_t>(row), static_cast<std::uint64_t>(d));
+      const std::uint64_t key =
+          random::bits(seed, purpose, static_cast<std::uint64_t>(row), static_cast<std::uint64_t>(d));
       const double unit = table.init == EmbeddingInit::normal ? random::normal(key) : 2 * random::uniform(key) - 1;
       weights[static_cast<std::size_t>(row * dim + d)] = static_cast<float>(unit * table.init_scale);
     }
@@ -93,7 +94,8 @@ void ShardedEmbedding::all_to_all(const char* operation, std::span<const std::by
   bytes_sent_ += static_cast<std::int64_t>(send.size()) - send_bytes[ranks_.rank()];
 }
 
-void ShardedEmbedding::exchange_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step) {
+void ShardedEmbedding::exchange_input(const Batch& batch, std::span<const std::int64_t> batch_sizes,
+                                      std::int64_t step) {
   const int world_size = ranks_.world_size(), self = ranks_.rank();
   step_ = step;
   bytes_sent_ = 0;
@@ -119,7 +121,8 @@ void ShardedEmbedding::exchange_input(const Batch& batch, std::span<const std::i
     payload_bytes.push_back(static_cast<std::int64_t>(payload.size() - before));
   }
   std::vector<std::int64_t> received(static_cast<std::size_t>(world_size * here * 2));
-  const std::vector<std::int64_t> received_bytes(world_size, here * 2 * static_cast<std::int64_t>(sizeof(std::int64_t)));
+  const std::vector<std::int64_t> received_bytes(world_size,
+                                                 here * 2 * static_cast<std::int64_t>(sizeof(std::int64_t)));
   all_to_all("input counts", std::as_bytes(std::span(counts)), count_bytes, std::as_writable_bytes(std::span(received)),
              received_bytes);
 
@@ -155,7 +158,8 @@ void ShardedEmbedding::receive_features(std::span<const std::byte> payload, std:
         if (b > 0) ids.offsets.push_back(base + offset);
       }
       ids.values.resize(static_cast<std::size_t>(base + count[0]));
-      if (count[0] > 0) std::memcpy(ids.values.data() + base, from, static_cast<std::size_t>(count[0]) * sizeof(std::int64_t));
+      if (count[0] > 0)
+        std::memcpy(ids.values.data() + base, from, static_cast<std::size_t>(count[0]) * sizeof(std::int64_t));
       from += static_cast<std::size_t>(count[0]) * sizeof(std::int64_t);
       const std::size_t weights_before = ids.weights.size();
       ids.weights.resize(weights_before + static_cast<std::size_t>(count[1]));
@@ -177,7 +181,8 @@ void ShardedEmbedding::lookup(bool averaged) {
       const EmbeddingTable& table = tables_[shard.table];
       const JaggedIds& ids = bags_of(table.feature);
       const JaggedView all = view(ids);
-      const JaggedView part{all.values, all.offsets.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(size) + 1),
+      const JaggedView part{all.values,
+                            all.offsets.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(size) + 1),
                             all.weights};
       const float* weights = averaged ? shard.average.data() : shard.weights.data();
       pooled_lookup_forward({weights, table.rows, table.dim}, part, table.pooling, out);
@@ -226,7 +231,8 @@ void ShardedEmbedding::update(std::int64_t step, float rate_factor) {
     const EmbeddingTable& table = tables_[shard.table];
     for (int rank = 0; rank < ranks_.world_size(); ++rank) {
       const float* block = owner_buffer_.data() + batch_starts_[rank] * owned_width() + batch_sizes_[rank] * before;
-      for (std::int64_t b = 0; b < batch_sizes_[rank]; ++b) bag_gradients[batch_starts_[rank] + b] = block + b * table.dim;
+      for (std::int64_t b = 0; b < batch_sizes_[rank]; ++b)
+        bag_gradients[batch_starts_[rank] + b] = block + b * table.dim;
     }
     before += table.dim;
 

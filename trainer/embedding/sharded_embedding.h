@@ -1,5 +1,5 @@
-// Embedding tables over ranks, model-parallel: each rank holds the rows that the sharding plan gives it, and a batch takes
-// five steps, in this order, on every rank:
+// Embedding tables over ranks, model-parallel: each rank holds the rows that the sharding plan gives it, and a batch
+// takes five steps, in this order, on every rank:
 //   exchange_input     ids go to the ranks that own the rows
 //   lookup             owners pool rows for the whole global batch; pooled vectors go back to the samples' ranks
 //   (the model)        reads pooled(t), writes pooled_gradient(t)
@@ -41,7 +41,8 @@ struct EmbeddingOptions {
 
 class ShardedEmbedding {
  public:
-  ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingPlan plan, EmbeddingOptions options, Communicator& ranks);
+  ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingPlan plan, EmbeddingOptions options,
+                   Communicator& ranks);
 
   std::span<const EmbeddingTable> tables() const noexcept { return tables_; }
   std::span<TableShard> shards() noexcept { return shards_; }
@@ -85,7 +86,7 @@ class ShardedEmbedding {
   std::optional<Averaging> averaging_;
   std::uint64_t layout_hash_ = 0;  // names, rows, dims and owners: must agree over ranks
 
-  std::vector<TableShard> shards_;                  // tables owned by this rank, rising
+  std::vector<TableShard> shards_;                      // tables owned by this rank, rising
   std::vector<std::vector<std::int64_t>> tables_of_;    // [rank] tables owned, rising
   std::vector<std::vector<std::int64_t>> features_of_;  // [rank] features needed there, rising
   std::vector<std::int64_t> width_of_;                  // [rank] sum of dims owned there
@@ -94,8 +95,8 @@ class ShardedEmbedding {
   double exchange_seconds_ = 0;
   std::vector<std::int64_t> batch_sizes_, batch_starts_;  // [P], [P + 1]
   std::vector<FeatureBags> bags_;
-  std::vector<float> owner_buffer_;       // [source rank][owned table][B_r, dim]: pooled to send, gradients received
-  std::vector<float> pooled_, gradient_;  // [owner rank][its table][B_local, dim]
+  std::vector<float> owner_buffer_;         // [source rank][owned table][B_r, dim]: pooled to send, gradients received
+  std::vector<float> pooled_, gradient_;    // [owner rank][its table][B_local, dim]
   std::vector<std::int64_t> pooled_start_;  // [table] first float within pooled_ and gradient_
   RowGroups groups_;
 };

@@ -22,7 +22,8 @@ void refuse_unknown_tables(const Experiment& experiment, const DataShape& shape)
   for (const auto& [name, section] : experiment.named_sections("embedding.tables")) {
     if (std::ranges::find(known, name) != known.end()) continue;
     const std::string near = nearest(name, known);
-    throw experiment.error("embedding.tables", fmt::format("embedding.tables names '{}', which is no categorical column", name),
+    throw experiment.error("embedding.tables",
+                           fmt::format("embedding.tables names '{}', which is no categorical column", name),
                            near.empty() ? "name a column of data.categorical, data.multi_hot or data.binned"
                                         : fmt::format("did you mean '{}'?", near));
   }
@@ -49,8 +50,14 @@ std::vector<EmbeddingTable> tables_of_features(const Experiment& experiment, con
       if (found != overrides.end() && found->second.has(key)) return {found->second, std::string(key)};
       return {experiment, "embedding." + std::string(key)};
     };
-    const auto number = [&](std::string_view key) { const auto [section, name] = from(key); return section.number(name); };
-    const auto text = [&](std::string_view key) { const auto [section, name] = from(key); return section.text(name); };
+    const auto number = [&](std::string_view key) {
+      const auto [section, name] = from(key);
+      return section.number(name);
+    };
+    const auto text = [&](std::string_view key) {
+      const auto [section, name] = from(key);
+      return section.text(name);
+    };
     const auto dim_set = found != overrides.end() && found->second.has("dim");
     const auto pooling_set = found != overrides.end() && found->second.has("pooling");
 
@@ -59,23 +66,25 @@ std::vector<EmbeddingTable> tables_of_features(const Experiment& experiment, con
     table.feature = static_cast<std::int64_t>(f);
     table.rows = feature.rows;
     table.mean_ids = feature.mean_ids;
-    table.dim = dim_set            ? found->second.integer("dim")
-                : feature.dim > 0  ? feature.dim
-                                   : experiment.integer("model.embedding_dim");
+    table.dim = dim_set           ? found->second.integer("dim")
+                : feature.dim > 0 ? feature.dim
+                                  : experiment.integer("model.embedding_dim");
     const std::string pooling = pooling_set ? found->second.text("pooling") : experiment.text("model.pooling");
     table.pooling = pooling == "mean" ? Pooling::mean : Pooling::sum;
     table.init = parse_init(text("init"));
     const auto [scale_section, scale_key] = from("init_scale");
-    table.init_scale = scale_section.has(scale_key)
-                           ? static_cast<float>(scale_section.number(scale_key))
-                           : static_cast<float>(std::sqrt(1.0 / static_cast<double>(std::max<std::int64_t>(table.rows, 1))));
+    table.init_scale =
+        scale_section.has(scale_key)
+            ? static_cast<float>(scale_section.number(scale_key))
+            : static_cast<float>(std::sqrt(1.0 / static_cast<double>(std::max<std::int64_t>(table.rows, 1))));
     table.optimizer.kind = parse_optimizer(text("optimizer"));
     table.optimizer.learning_rate = static_cast<float>(number("learning_rate"));
     table.optimizer.weight_decay = static_cast<float>(number("weight_decay"));
     table.optimizer.beta1 = static_cast<float>(experiment.number("embedding.beta1"));
     table.optimizer.beta2 = static_cast<float>(experiment.number("embedding.beta2"));
-    table.optimizer.epsilon = experiment.has("embedding.epsilon") ? static_cast<float>(experiment.number("embedding.epsilon"))
-                                                                  : usual_epsilon(table.optimizer.kind);
+    table.optimizer.epsilon = experiment.has("embedding.epsilon")
+                                  ? static_cast<float>(experiment.number("embedding.epsilon"))
+                                  : usual_epsilon(table.optimizer.kind);
     table.initial_accumulator = static_cast<float>(experiment.number("embedding.initial_accumulator"));
   }
   return tables;

@@ -23,20 +23,22 @@ class Dlrm : public Model {
     if (options_.dense > 0) {
       std::vector<std::int64_t> widths = options_.bottom;
       widths.push_back(options_.dim);
-      bottom_mlp_ = register_module("bottom_mlp", Mlp(options_.dense, widths, /*relu_last=*/true, 0.0, random::purpose("bottom")));
+      bottom_mlp_ = register_module("bottom_mlp",
+                                    Mlp(options_.dense, widths, /*relu_last=*/true, 0.0, random::purpose("bottom")));
     }
     projections_.resize(static_cast<std::size_t>(vectors_), nullptr);
     for (std::int64_t t = 0; t < vectors_; ++t)
       if (tables[t].dim != options_.dim)
-        projections_[t] = register_module(
-            "projection_" + std::to_string(t),
-            torch::nn::Linear(torch::nn::LinearOptions(tables[t].dim, options_.dim).bias(false)));
+        projections_[t] =
+            register_module("projection_" + std::to_string(t),
+                            torch::nn::Linear(torch::nn::LinearOptions(tables[t].dim, options_.dim).bias(false)));
     const std::int64_t features = vectors_ + (options_.dense > 0 ? 1 : 0);
     const InteractionShape shape{0, options_.dim, options_.itself, options_.dense > 0};
     const std::int64_t inputs = options_.dot ? interaction_width(features, shape) : features * options_.dim;
     std::vector<std::int64_t> widths = options_.top;
     widths.push_back(options_.labels);
-    top_mlp_ = register_module("top_mlp", Mlp(inputs, widths, /*relu_last=*/false, options_.dropout, random::purpose("top")));
+    top_mlp_ =
+        register_module("top_mlp", Mlp(inputs, widths, /*relu_last=*/false, options_.dropout, random::purpose("top")));
     if (options_.linear && options_.dense > 0)
       dense_linear_ = register_parameter("dense_linear", torch::zeros({options_.dense, options_.labels}));
   }
@@ -50,7 +52,8 @@ class Dlrm : public Model {
         options_.dot ? dot_interaction(vectors, options_.itself, options_.dense > 0) : torch::cat(vectors, 1);
     torch::Tensor logits = top_mlp_->forward(crossed, input);  // [B, L]
     if (options_.linear) {
-      for (std::size_t t = static_cast<std::size_t>(vectors_); t < input.pooled.size(); ++t) logits = logits + input.pooled[t];
+      for (std::size_t t = static_cast<std::size_t>(vectors_); t < input.pooled.size(); ++t)
+        logits = logits + input.pooled[t];
       if (options_.dense > 0) logits = logits + input.dense.matmul(dense_linear_);
     }
     return logits;
@@ -80,7 +83,8 @@ std::vector<EmbeddingTable> dlrm_embedding_tables(const Experiment& experiment, 
   return tables;
 }
 
-std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& shape, std::span<const EmbeddingTable> tables) {
+std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& shape,
+                                 std::span<const EmbeddingTable> tables) {
   DlrmOptions options;
   options.dense = static_cast<std::int64_t>(shape.dense.size());
   options.labels = static_cast<std::int64_t>(shape.labels.size());

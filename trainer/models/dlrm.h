@@ -1,6 +1,7 @@
-// DLRM: bottom MLP on dense features, pooled embeddings, dot interaction, top MLP. Source: Naumov et al., arXiv:1906.00091.
-// Beside the paper: per-table dims joined by a projection to model.embedding_dim, `interaction: cat`, dropout in the top
-// MLP, and linear terms (model.linear: one weight a category and a number, as in Wide & Deep, arXiv:1606.07792).
+// DLRM: bottom MLP on dense features, pooled embeddings, dot interaction, top MLP. Source: Naumov et al.,
+// arXiv:1906.00091. Beside the paper: per-table dims joined by a projection to model.embedding_dim, `interaction: cat`,
+// dropout in the top MLP, and linear terms (model.linear: one weight a category and a number, as in Wide & Deep,
+// arXiv:1606.07792).
 #pragma once
 
 #include <memory>
@@ -14,6 +15,7 @@ namespace swallowtail {
 /// One table a categorical feature, under its name; with model.linear also `<name>.linear` of dim 1, starting at zero.
 std::vector<EmbeddingTable> dlrm_embedding_tables(const Experiment& experiment, const DataShape& shape);
 
-std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& shape, std::span<const EmbeddingTable> tables);
+std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& shape,
+                                 std::span<const EmbeddingTable> tables);
 
 }  // namespace swallowtail

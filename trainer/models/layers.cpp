@@ -11,22 +11,25 @@ void fill_normal(torch::Tensor& tensor, double deviation, std::uint64_t seed, co
   float* values = tensor.data_ptr<float>();
   const std::uint64_t purpose = random::purpose("dense") ^ random::purpose(name);
   for (std::int64_t i = 0; i < tensor.numel(); ++i)
-    values[i] = static_cast<float>(deviation * random::normal(random::bits(seed, purpose, static_cast<std::uint64_t>(i))));
+    values[i] =
+        static_cast<float>(deviation * random::normal(random::bits(seed, purpose, static_cast<std::uint64_t>(i))));
 }
 
 /// Pointers to the F blocks [B, D] of a contiguous [F, B, D].
 template <typename Pointer>
 std::vector<Pointer> blocks(const torch::Tensor& stacked) {
   std::vector<Pointer> pointers;
-  for (std::int64_t f = 0; f < stacked.size(0); ++f) pointers.push_back(stacked.data_ptr<float>() + f * stacked.stride(0));
+  for (std::int64_t f = 0; f < stacked.size(0); ++f)
+    pointers.push_back(stacked.data_ptr<float>() + f * stacked.stride(0));
   return pointers;
 }
 
-/// The kernel pair as one autograd node: saves the vectors, not the F x F products. It takes them as one tensor [F, B, D],
-/// since a custom node sees no gradient for the tensors of a vector.
+/// The kernel pair as one autograd node: saves the vectors, not the F x F products. It takes them as one tensor [F, B,
+/// D], since a custom node sees no gradient for the tensors of a vector.
 class DotInteraction : public torch::autograd::Function<DotInteraction> {
  public:
-  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& stacked, bool itself, bool concatenate) {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& stacked, bool itself,
+                               bool concatenate) {
     const InteractionShape shape{stacked.size(1), stacked.size(2), itself, concatenate};
     torch::Tensor out = torch::empty({shape.batch, interaction_width(stacked.size(0), shape)}, stacked.options());
     dot_interaction_forward(shape, blocks<const float*>(stacked), out.data_ptr<float>());
@@ -36,7 +39,8 @@ class DotInteraction : public torch::autograd::Function<DotInteraction> {
     return out;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
     const torch::Tensor stacked = context->get_saved_variables()[0];
     const InteractionShape shape{stacked.size(1), stacked.size(2), context->saved_data["itself"].toBool(),
                                  context->saved_data["concatenate"].toBool()};

@@ -1,4 +1,5 @@
-// Parts that models share: the reference initialisation, an MLP with counter-keyed dropout, the dot interaction's autograd.
+// Parts that models share: the reference initialisation, an MLP with counter-keyed dropout, the dot interaction's
+// autograd.
 #pragma once
 
 #include <torch/torch.h>
@@ -12,14 +13,15 @@
 
 namespace swallowtail {
 
-/// DLRM's initialisation for every Linear (m inputs, n outputs): W ~ N(0, 2 / (m + n)), b ~ N(0, 1 / n), from counters keyed
-/// by (seed, parameter name). Called once by make(), after all parts are registered.
+/// DLRM's initialisation for every Linear (m inputs, n outputs): W ~ N(0, 2 / (m + n)), b ~ N(0, 1 / n), from counters
+/// keyed by (seed, parameter name). Called once by make(), after all parts are registered.
 void initialise_linear_layers(torch::nn::Module& model, std::uint64_t seed);
 
 /// Linear layers with ReLU between them; `relu_last` puts one after the last too.
 class MlpImpl : public torch::nn::Module {
  public:
-  MlpImpl(std::int64_t inputs, std::span<const std::int64_t> widths, bool relu_last, double dropout, std::uint64_t layer_key);
+  MlpImpl(std::int64_t inputs, std::span<const std::int64_t> widths, bool relu_last, double dropout,
+          std::uint64_t layer_key);
   /// [B, inputs] -> [B, widths.back()]; dropout after every ReLU, when input.training.
   torch::Tensor forward(torch::Tensor x, const ModelInput& input);
 

@@ -17,12 +17,12 @@
 namespace swallowtail {
 
 struct ModelInput {
-  torch::Tensor dense;                 // [B, dense features] fp32
-  std::vector<torch::Tensor> pooled;   // one a table of embedding_tables(), [B, its dim] fp32
-  bool training = false;               // dropout on
-  std::uint64_t seed = 0;              // with step and first_sample: the key of everything random in a forward pass
+  torch::Tensor dense;                // [B, dense features] fp32
+  std::vector<torch::Tensor> pooled;  // one a table of embedding_tables(), [B, its dim] fp32
+  bool training = false;              // dropout on
+  std::uint64_t seed = 0;             // with step and first_sample: the key of everything random in a forward pass
   std::int64_t step = 0;
-  std::int64_t first_sample = 0;       // place of the batch's first sample within the global batch
+  std::int64_t first_sample = 0;  // place of the batch's first sample within the global batch
 };
 
 class Model : public torch::nn::Module {

@@ -24,7 +24,8 @@ std::pair<std::int64_t, std::int64_t> BatchShare::rank_chunks(std::int64_t batch
 
 std::pair<std::int64_t, std::int64_t> BatchShare::rank_samples(std::int64_t batch, int rank) const noexcept {
   const auto [first, end] = rank_chunks(batch, rank);
-  return {chunk_samples(batch, first).first, end == first ? chunk_samples(batch, first).first : chunk_samples(batch, end - 1).second};
+  return {chunk_samples(batch, first).first,
+          end == first ? chunk_samples(batch, first).first : chunk_samples(batch, end - 1).second};
 }
 
 std::vector<std::int64_t> BatchShare::sizes(std::int64_t batch) const {

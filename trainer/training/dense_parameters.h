@@ -1,5 +1,6 @@
-// A model's parameters as one flat array, with gradient, optimizer state and weight average beside it. The model's tensors
-// are views of the array, so the reduction over ranks, the optimizer and a checkpoint see one array and no copies.
+// A model's parameters as one flat array, with gradient, optimizer state and weight average beside it. The model's
+// tensors are views of the array, so the reduction over ranks, the optimizer and a checkpoint see one array and no
+// copies.
 #pragma once
 
 #include <torch/torch.h>

@@ -23,14 +23,16 @@ namespace {
 std::int64_t find_step(const fs::path& checkpoints, const std::string& wanted) {
   const auto steps = checkpoint_steps(checkpoints);
   if (steps.empty())
-    throw Error{ExitCode::usage, "the run has no checkpoint", checkpoints.string(), "train it with checkpoint.enabled: true"};
+    throw Error{ExitCode::usage, "the run has no checkpoint", checkpoints.string(),
+                "train it with checkpoint.enabled: true"};
   if (wanted == "last") return steps.back();
   if (wanted == "best") {
     const auto best = run_state_from_json(Checkpoint::open(checkpoints, steps.back()).state()).best_step;
     return best < 0 ? steps.back() : best;
   }
   std::int64_t step = -1;
-  const std::string_view digits = std::string_view(wanted).starts_with("step-") ? std::string_view(wanted).substr(5) : "";
+  const std::string_view digits =
+      std::string_view(wanted).starts_with("step-") ? std::string_view(wanted).substr(5) : "";
   std::from_chars(digits.data(), digits.data() + digits.size(), step);
   if (std::ranges::find(steps, step) != steps.end()) return step;
   std::string known;
@@ -55,7 +57,8 @@ class SideFolder {
     if (ranks_.rank() == 0) {
       fs::remove_all(path_);
       fs::create_directories(path_);
-      fs::copy(run_dir / "prepared", path_ / "prepared", fs::copy_options::recursive | fs::copy_options::create_hard_links);
+      fs::copy(run_dir / "prepared", path_ / "prepared",
+               fs::copy_options::recursive | fs::copy_options::create_hard_links);
     }
     ranks_.barrier(Tag{"side folder", 0});
   }
@@ -75,7 +78,8 @@ class SideFolder {
 json evaluate(const EvaluateRequest& request, Communicator& ranks) {
   const fs::path file = request.run_dir / "experiment.yaml";
   if (!fs::exists(file))
-    throw Error{ExitCode::usage, "there is no run here", request.run_dir.string(), "name the run's directory, such as runs/quickstart"};
+    throw Error{ExitCode::usage, "there is no run here", request.run_dir.string(),
+                "name the run's directory, such as runs/quickstart"};
   std::vector<std::string> overrides = request.overrides;
   std::vector<std::string> splits = request.splits;
   std::optional<SideFolder> side;

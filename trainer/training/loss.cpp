@@ -12,7 +12,8 @@ LossOptions loss_options(const Experiment& experiment) {
   if (experiment.has("train.class_weights")) {
     const auto weights = experiment.numbers("train.class_weights");
     if (weights.size() != 2 || weights[0] < 0 || weights[1] < 0)
-      throw experiment.error("train.class_weights", "class weights are two numbers, of the negative and the positive class",
+      throw experiment.error("train.class_weights",
+                             "class weights are two numbers, of the negative and the positive class",
                              "write for example [1, 4]");
     options.negative_weight = weights[0];
     options.positive_weight = weights[1];
@@ -33,7 +34,8 @@ double loss_sum(const LossOptions& options, std::span<const float> logits, std::
     const double miss = probability - label;
     sum += weight * (options.mse ? miss * miss : std::max(logit, 0.0) - logit * label + std::log1p(tail));
     if (!gradient.empty())
-      gradient[i] = static_cast<float>(scale * weight * (options.mse ? 2 * miss * probability * (1 - probability) : miss));
+      gradient[i] =
+          static_cast<float>(scale * weight * (options.mse ? 2 * miss * probability * (1 - probability) : miss));
   }
   return sum;
 }

@@ -41,11 +41,18 @@ nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input,
     const std::int64_t dense = kFloat * (input.dense_parameters * (averaging ? 5 : 4) +
                                          dense_state_width(dense_optimizer, momentum, input.dense_parameters));
     const std::int64_t local = (batch + world_size - 1) / world_size;
-    const std::int64_t exchange = kFloat * (batch * owned_dims + local * (2 * all_dims + input.dense_features)) + 4 * ids;
+    const std::int64_t exchange =
+        kFloat * (batch * owned_dims + local * (2 * all_dims + input.dense_features)) + 4 * ids;
     const std::int64_t total = weights + state + average + dense + exchange + kLibraries;
     largest = std::max(largest, total);
-    list.push_back({{"rank", rank}, {"tables", weights}, {"optimizer_state", state}, {"weight_average", average},
-                    {"dense", dense}, {"exchange", exchange}, {"libraries", kLibraries}, {"total", total}});
+    list.push_back({{"rank", rank},
+                    {"tables", weights},
+                    {"optimizer_state", state},
+                    {"weight_average", average},
+                    {"dense", dense},
+                    {"exchange", exchange},
+                    {"libraries", kLibraries},
+                    {"total", total}});
   }
   std::vector<std::int64_t> node_bytes{0}, short_of{0};
   // The ranks of a machine share its memory; each is taken at the largest rank's need.
@@ -54,12 +61,9 @@ nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input,
   short_of[0] = available > 0 ? std::max<std::int64_t>(0, node_bytes[0] - available) : 0;
   ranks.all_reduce_max(Tag{"memory bill", 0}, std::span(node_bytes));
   ranks.all_reduce_max(Tag{"memory bill", 0}, std::span(short_of));
-  return {{"world_size", world_size},
-          {"ranks", list},
-          {"node_bytes", node_bytes[0]},
-          {"available_bytes", available},
-          {"missing_bytes", short_of[0]},
-          {"fits", short_of[0] == 0}};
+  return {{"world_size", world_size},     {"ranks", list},
+          {"node_bytes", node_bytes[0]},  {"available_bytes", available},
+          {"missing_bytes", short_of[0]}, {"fits", short_of[0] == 0}};
 }
 
 void refuse_what_does_not_fit(const nlohmann::json& bill) {

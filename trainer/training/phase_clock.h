@@ -10,11 +10,20 @@
 namespace swallowtail {
 
 enum class StepPhase : std::uint8_t {
-  data, input_exchange, lookup, forward_backward, gradient_exchange, dense_reduction, update, evaluation, checkpoint, count
+  data,
+  input_exchange,
+  lookup,
+  forward_backward,
+  gradient_exchange,
+  dense_reduction,
+  update,
+  evaluation,
+  checkpoint,
+  count
 };
 constexpr std::array<std::string_view, static_cast<std::size_t>(StepPhase::count)> kPhaseNames{
-    "data", "input exchange", "lookup and shuffle", "forward and backward", "gradient shuffle",
-    "dense reduction", "update", "evaluation", "checkpoint"};
+    "data",   "input exchange", "lookup and shuffle", "forward and backward", "gradient shuffle", "dense reduction",
+    "update", "evaluation",     "checkpoint"};
 
 class PhaseClock {
  public:

@@ -67,7 +67,8 @@ void RunReport::evaluation(std::int64_t step, std::int64_t epoch, const std::str
   impl_->metrics->append(line);
   if (!impl_->events) return;
   for (const auto& [name, value] : values)
-    if (value) impl_->events->scalar(fmt::format("{}/{}{}", split, name, weights == "raw" ? "" : "_average"), step, *value);
+    if (value)
+      impl_->events->scalar(fmt::format("{}/{}{}", split, name, weights == "raw" ? "" : "_average"), step, *value);
 }
 
 void RunReport::note(const std::string& text) {
@@ -85,8 +86,8 @@ void RunReport::finish_progress() {
   if (impl_) impl_->progress.finish();
 }
 
-void RunReport::write_page(const ordered_json& summary, const std::string& experiment_yaml, const std::vector<ScoredSplit>& scored,
-                           const PhaseClock& clock) {
+void RunReport::write_page(const ordered_json& summary, const std::string& experiment_yaml,
+                           const std::vector<ScoredSplit>& scored, const PhaseClock& clock) {
   if (!impl_) return;
   ReportData page;
   page.title = summary.at("experiment").get<std::string>();
@@ -95,7 +96,8 @@ void RunReport::write_page(const ordered_json& summary, const std::string& exper
   page.machine = machine_facts();
   page.by_step = plots_by_step(impl_->options.run_dir / "metrics.jsonl", summary.at("best_step").get<std::int64_t>());
   // The last split that was scored is the headline: test before validation.
-  for (auto split = scored.rbegin(); split != scored.rend(); ++split) page.metrics.push_back({split->name, split->metrics});
+  for (auto split = scored.rbegin(); split != scored.rend(); ++split)
+    page.metrics.push_back({split->name, split->metrics});
   for (const ScoredSplit& split : scored) {
     if (split.scores.labels.empty()) continue;
     const auto series = [&](const Curve& curve) { return PlotSeries{split.name, curve.x, curve.y}; };

@@ -50,7 +50,9 @@ std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbeddi
       if (!dense.average().empty())
         tensors.push_back({"dense_average/" + entry.name, "F32", entry.shape, part(dense.average())});
     }
-    tensors.push_back({"dense_optimizer_state", "F32", {static_cast<std::int64_t>(dense.state().size())},
+    tensors.push_back({"dense_optimizer_state",
+                       "F32",
+                       {static_cast<std::int64_t>(dense.state().size())},
                        std::as_bytes(dense.state())});
   }
   for (const TableShard& shard : embedding.shards()) {
@@ -68,7 +70,8 @@ std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbeddi
 void restore(const Checkpoint& checkpoint, DenseParameters& dense, ShardedEmbedding& embedding) {
   for (const auto& entry : dense.entries()) {
     const auto part = [&](std::span<float> all) {
-      return std::as_writable_bytes(all.subspan(static_cast<std::size_t>(entry.first), static_cast<std::size_t>(entry.size)));
+      return std::as_writable_bytes(
+          all.subspan(static_cast<std::size_t>(entry.first), static_cast<std::size_t>(entry.size)));
     };
     checkpoint.read("dense/" + entry.name, part(dense.weights()));
     if (!dense.average().empty()) checkpoint.read("dense_average/" + entry.name, part(dense.average()));

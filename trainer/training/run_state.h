@@ -1,5 +1,6 @@
 // What a checkpoint of a training run holds, and how it goes out and comes back: the position in the data, schedules'
-// step, early stopping, dense parameters (rank 0 writes them, every rank reads them), tables with their optimizer state.
+// step, early stopping, dense parameters (rank 0 writes them, every rank reads them), tables with their optimizer
+// state.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +16,14 @@
 namespace swallowtail {
 
 struct RunState {
-  std::int64_t step = 0;           // optimizer steps done
-  std::int64_t epoch = 0;          // epoch of the next batch
-  std::int64_t batch = 0;          // next batch within that epoch
-  std::int64_t samples = 0;        // samples trained on
-  std::int64_t best_step = -1;     // step of the best validation, -1: none yet
+  std::int64_t step = 0;        // optimizer steps done
+  std::int64_t epoch = 0;       // epoch of the next batch
+  std::int64_t batch = 0;       // next batch within that epoch
+  std::int64_t samples = 0;     // samples trained on
+  std::int64_t best_step = -1;  // step of the best validation, -1: none yet
   std::optional<double> best_metric;
-  std::int64_t worse_in_a_row = 0; // validations since the best one
-  double epoch_loss = 0;           // sum over the samples of the epoch so far
+  std::int64_t worse_in_a_row = 0;  // validations since the best one
+  double epoch_loss = 0;            // sum over the samples of the epoch so far
 };
 
 nlohmann::json to_json(const RunState& state);

@@ -24,14 +24,20 @@ Schedule::Schedule(const Experiment& experiment, std::int64_t total_steps) {
 double Schedule::factor(std::int64_t step) const noexcept {
   if (step <= warmup_) return static_cast<double>(step) / static_cast<double>(warmup_);
   if (kind_ == Kind::constant || step <= start_) return 1;
-  const double progress =
-      std::min(1.0, static_cast<double>(step - start_) / static_cast<double>(end_ - start_));
+  const double progress = std::min(1.0, static_cast<double>(step - start_) / static_cast<double>(end_ - start_));
   double factor = 1;
   switch (kind_) {
-    case Kind::constant: break;
-    case Kind::polynomial: factor = std::pow(1 - progress, power_); break;
-    case Kind::cosine: factor = (1 + std::cos(std::numbers::pi * progress)) / 2; break;
-    case Kind::step: factor = std::pow(gamma_, static_cast<double>((step - start_) / step_size_)); break;
+    case Kind::constant:
+      break;
+    case Kind::polynomial:
+      factor = std::pow(1 - progress, power_);
+      break;
+    case Kind::cosine:
+      factor = (1 + std::cos(std::numbers::pi * progress)) / 2;
+      break;
+    case Kind::step:
+      factor = std::pow(gamma_, static_cast<double>((step - start_) / step_size_));
+      break;
   }
   return std::max(factor, floor_);
 }

@@ -1,5 +1,5 @@
-// Learning-rate schedule: a factor of the base rates, of dense parameters and tables alike, as a pure function of the step.
-// Warm-up rises linearly to 1 over warmup_steps; from decay_start_step on:
+// Learning-rate schedule: a factor of the base rates, of dense parameters and tables alike, as a pure function of the
+// step. Warm-up rises linearly to 1 over warmup_steps; from decay_start_step on:
 //   constant    1
 //   polynomial  ((end - step) / (end - start))^power, as in the reference DLRM with power 2
 //   cosine      (1 + cos(pi * progress)) / 2

@@ -23,22 +23,25 @@ std::vector<float> gather_to_root(Communicator& ranks, const Tag& tag, const std
   std::vector<std::int64_t> send_bytes(ranks.world_size(), 0), recv_bytes(ranks.world_size(), 0);
   send_bytes[0] = bytes;
   if (root)
-    for (int rank = 0; rank < ranks.world_size(); ++rank) recv_bytes[rank] = counts[rank] * static_cast<std::int64_t>(sizeof(float));
+    for (int rank = 0; rank < ranks.world_size(); ++rank)
+      recv_bytes[rank] = counts[rank] * static_cast<std::int64_t>(sizeof(float));
   const auto send_offsets = byte_offsets(send_bytes, 1), recv_offsets = byte_offsets(recv_bytes, 1);
   std::vector<float> all(static_cast<std::size_t>(recv_offsets.back()) / sizeof(float));
-  ranks.all_to_all(tag, {std::as_bytes(std::span(mine)), send_offsets}, {std::as_writable_bytes(std::span(all)), recv_offsets});
+  ranks.all_to_all(tag, {std::as_bytes(std::span(mine)), send_offsets},
+                   {std::as_writable_bytes(std::span(all)), recv_offsets});
   return all;
 }
 
 /// From rank-by-rank order (each rank's parts of all batches) to the dataset's order.
-std::vector<float> in_dataset_order(const std::vector<float>& gathered, const std::vector<std::vector<std::int64_t>>& batch_sizes,
-                                    int world_size) {
+std::vector<float> in_dataset_order(const std::vector<float>& gathered,
+                                    const std::vector<std::vector<std::int64_t>>& batch_sizes, int world_size) {
   std::vector<float> ordered(gathered.size());
   std::size_t from = 0;
   for (int rank = 0; rank < world_size; ++rank) {
     std::size_t batch_start = 0;
     for (const auto& sizes : batch_sizes) {
-      const auto before = static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.begin() + rank, std::int64_t{0}));
+      const auto before =
+          static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.begin() + rank, std::int64_t{0}));
       std::copy_n(gathered.begin() + static_cast<std::ptrdiff_t>(from), sizes[rank],
                   ordered.begin() + static_cast<std::ptrdiff_t>(batch_start + before));
       from += static_cast<std::size_t>(sizes[rank]);
@@ -66,7 +69,8 @@ MetricValue metric_at(std::string_view name, const Predictions& predictions, dou
 void check_metric_names(const Experiment& experiment) {
   const auto names = experiment.texts("evaluation.metrics");
   if (names.empty())
-    throw experiment.error("evaluation.metrics", "no metric is named", "the first one picks the best checkpoint: name auc");
+    throw experiment.error("evaluation.metrics", "no metric is named",
+                           "the first one picks the best checkpoint: name auc");
   const auto check = [&](const char* key, const std::string& name) {
     try {
       find_metric(name);
@@ -91,8 +95,9 @@ Scores score(Session& session, const Dataset& dataset, std::int64_t step, bool a
   const Experiment& experiment = session.experiment;
   std::int64_t size = dataset.size();
   if (experiment.has("evaluation.max_samples")) size = std::min(size, experiment.integer("evaluation.max_samples"));
-  const std::int64_t batch_samples =
-      experiment.has("evaluation.batch_size") ? experiment.integer("evaluation.batch_size") : experiment.integer("train.batch_size");
+  const std::int64_t batch_samples = experiment.has("evaluation.batch_size")
+                                         ? experiment.integer("evaluation.batch_size")
+                                         : experiment.integer("train.batch_size");
   if (averaged) {
     session.embedding.settle(step);
     session.dense.swap_average();
@@ -121,15 +126,19 @@ Scores score(Session& session, const Dataset& dataset, std::int64_t step, bool a
   std::vector<std::int64_t> weighted{weights.empty() ? 0 : 1};
   ranks.all_reduce_max(tag, std::span(weighted));
   Scores scores;
-  const auto all_logits = in_dataset_order(gather_to_root(ranks, tag, logits, counts), batch_sizes, ranks.rank() == 0 ? ranks.world_size() : 0);
-  scores.labels = in_dataset_order(gather_to_root(ranks, tag, labels, counts), batch_sizes, ranks.rank() == 0 ? ranks.world_size() : 0);
+  const auto all_logits = in_dataset_order(gather_to_root(ranks, tag, logits, counts), batch_sizes,
+                                           ranks.rank() == 0 ? ranks.world_size() : 0);
+  scores.labels = in_dataset_order(gather_to_root(ranks, tag, labels, counts), batch_sizes,
+                                   ranks.rank() == 0 ? ranks.world_size() : 0);
   if (weighted[0] != 0)
-    scores.weights = in_dataset_order(gather_to_root(ranks, tag, weights, counts), batch_sizes, ranks.rank() == 0 ? ranks.world_size() : 0);
+    scores.weights = in_dataset_order(gather_to_root(ranks, tag, weights, counts), batch_sizes,
+                                      ranks.rank() == 0 ? ranks.world_size() : 0);
   scores.probabilities.reserve(all_logits.size());
   for (std::size_t i = 0; i < all_logits.size(); ++i) {
     if (!std::isfinite(all_logits[i]))
       throw Error{ExitCode::numbers, fmt::format("the score of a sample is not finite after step {}", step),
-                  dataset.origin(static_cast<std::int64_t>(i)), "go back to an earlier checkpoint, or lower train.learning_rate"};
+                  dataset.origin(static_cast<std::int64_t>(i)),
+                  "go back to an earlier checkpoint, or lower train.learning_rate"};
     scores.probabilities.push_back(probability(all_logits[i]));
   }
   return scores;
@@ -165,7 +174,8 @@ MetricValues best_reachable(const Dataset& dataset, const std::vector<std::strin
 
 nlohmann::ordered_json to_json(const MetricValues& values) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : values) json[name] = value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+  for (const auto& [name, value] : values)
+    json[name] = value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
   return json;
 }
 

@@ -23,8 +23,8 @@ struct Scores {
 /// Errors: numbers, naming the sample, where a score is not finite.
 Scores score(Session& session, const Dataset& dataset, std::int64_t step, bool averaged);
 
-/// Errors: usage at evaluation.metrics or train.early_stopping.metric where a name is unknown, or where the run would be
-/// steered by a metric that it does not compute, or by one of which neither more nor less is better.
+/// Errors: usage at evaluation.metrics or train.early_stopping.metric where a name is unknown, or where the run would
+/// be steered by a metric that it does not compute, or by one of which neither more nor less is better.
 void check_metric_names(const Experiment& experiment);
 
 using MetricValues = std::vector<std::pair<std::string, MetricValue>>;

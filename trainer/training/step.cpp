@@ -38,8 +38,9 @@ void catch_gradients(Session& session, ModelInput& input, std::int64_t begin, st
 
 template <typename T>
 std::span<const T> part(const std::vector<T>& values, std::int64_t begin, std::int64_t end) {
-  return values.empty() ? std::span<const T>()
-                        : std::span(values).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+  return values.empty()
+             ? std::span<const T>()
+             : std::span(values).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
 }
 
 /// The same error on every rank, in the words of the rank that has the first bad chunk.
@@ -83,8 +84,8 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
   report_activity("forward and backward", input.step);
   const std::int64_t dense_size = session.dense.size();
   TreeSum tree(dense_size, chunks, first_chunk, end_chunk);
-  // Chunk sums of the loss, and one place for the wish to stop: own places filled, others zero, so that the sum over ranks
-  // only copies and no order of summation can change a bit.
+  // Chunk sums of the loss, and one place for the wish to stop: own places filled, others zero, so that the sum over
+  // ranks only copies and no order of summation can change a bit.
   std::vector<double> chunk_losses(static_cast<std::size_t>(chunks) + 1, 0.0);
   chunk_losses.back() = input.stop_requested ? 1 : 0;
   std::vector<float> logits(static_cast<std::size_t>(input.batch.size)), logit_gradients(logits.size());
@@ -103,10 +104,10 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
         const torch::Tensor output = session.model->forward(model_input);
         const torch::Tensor flat = output.detach().contiguous();
         std::copy_n(flat.data_ptr<float>(), end - begin, logits.data() + begin);
-        chunk_losses[chunk] =
-            loss_sum(session.loss, part(logits, begin, end), part(input.batch.labels, begin, end),
-                     part(input.batch.weights, begin, end), 1.0 / static_cast<double>(input.batch_samples),
-                     std::span(logit_gradients).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+        chunk_losses[chunk] = loss_sum(
+            session.loss, part(logits, begin, end), part(input.batch.labels, begin, end),
+            part(input.batch.weights, begin, end), 1.0 / static_cast<double>(input.batch_samples),
+            std::span(logit_gradients).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
         output.backward(torch::from_blob(logit_gradients.data() + begin, {end - begin, 1}));
       }
       if (session.share.deterministic()) {
@@ -144,8 +145,8 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
   report_activity("update", input.step);
   if (const auto bad = session.dense.non_finite_gradient()) {
     if (!skip_bad)
-      throw Error{ExitCode::numbers, fmt::format("the gradient is not finite in step {}", input.step), "parameter " + *bad,
-                  "lower train.learning_rate or set train.gradient_clip_norm"};
+      throw Error{ExitCode::numbers, fmt::format("the gradient is not finite in step {}", input.step),
+                  "parameter " + *bad, "lower train.learning_rate or set train.gradient_clip_norm"};
     outcome.skipped = true;
     return outcome;
   }
@@ -155,7 +156,8 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
   return outcome;
 }
 
-torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step, bool averaged) {
+torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step,
+                           bool averaged) {
   const torch::NoGradGuard no_grad;
   session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step);
   session.embedding.lookup(averaged);
@@ -165,7 +167,8 @@ torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t ba
   for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
     const auto [global_begin, global_end] = session.share.chunk_samples(batch_samples, chunk);
     if (global_begin == global_end) continue;
-    parts.push_back(session.model->forward(chunk_input(session, batch, global_begin - rank_start, global_end - rank_start)));
+    parts.push_back(
+        session.model->forward(chunk_input(session, batch, global_begin - rank_start, global_end - rank_start)));
   }
   return parts.empty() ? torch::empty({0, 1}) : torch::cat(parts, 0);
 }

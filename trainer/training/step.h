@@ -10,11 +10,11 @@
 namespace swallowtail {
 
 struct StepInput {
-  const Batch& batch;            // this rank's part
-  std::int64_t batch_samples;    // of the global batch
-  std::int64_t step;             // counts from 1
-  double rate_factor;            // of the base learning rates
-  bool stop_requested = false;   // on this rank
+  const Batch& batch;           // this rank's part
+  std::int64_t batch_samples;   // of the global batch
+  std::int64_t step;            // counts from 1
+  double rate_factor;           // of the base learning rates
+  bool stop_requested = false;  // on this rank
 };
 
 struct StepOutcome {
@@ -28,6 +28,7 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
 
 /// Logits [B_local, L] of this rank's part, without gradients. `averaged`: of the averaged weights of the tables (the
 /// dense ones are swapped by the caller).
-torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step, bool averaged);
+torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step,
+                           bool averaged);
 
 }  // namespace swallowtail

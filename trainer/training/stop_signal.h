@@ -1,5 +1,5 @@
-// The wish to stop: SIGUSR1 (Slurm's early warning), SIGTERM and SIGINT ask for it; the loop saves and ends with exit code 75
-// at the next step boundary. A second SIGINT ends the process at once.
+// The wish to stop: SIGUSR1 (Slurm's early warning), SIGTERM and SIGINT ask for it; the loop saves and ends with exit
+// code 75 at the next step boundary. A second SIGINT ends the process at once.
 #pragma once
 
 namespace swallowtail {

@@ -26,7 +26,8 @@ using nlohmann::ordered_json;
 namespace {
 
 fs::path run_folder(const Experiment& experiment) {
-  return experiment.has("run.dir") ? experiment.path("run.dir") : fs::absolute(fs::path("runs") / experiment.text("name"));
+  return experiment.has("run.dir") ? experiment.path("run.dir")
+                                   : fs::absolute(fs::path("runs") / experiment.text("name"));
 }
 
 std::int64_t peak_rss_bytes(Communicator& ranks) {
@@ -189,7 +190,8 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
     }
   }
   summary["best_step"] = best_step;
-  summary["checkpoint"] = experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
+  summary["checkpoint"] =
+      experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
   summary["failed_saves"] = loop.figures().failed_saves;
   summary["exchange"] = exchange_json(session, loop.figures());
   summary["memory_bill"] = bill;

@@ -26,11 +26,11 @@ nlohmann::json train(const Experiment& experiment, const TrainRequest& request, 
 
 struct EvaluateRequest {
   std::filesystem::path run_dir;
-  std::string checkpoint = "best";               // best, last, or step-<n>
-  std::vector<std::string> splits;               // empty: validation and test, where the data have them
-  std::vector<std::filesystem::path> data;       // other files instead of the splits; reported as "data"
-  std::filesystem::path predictions;             // TSV: sample, label, probability; empty: none
-  std::vector<std::string> overrides;            // section.key=value over the run's experiment
+  std::string checkpoint = "best";          // best, last, or step-<n>
+  std::vector<std::string> splits;          // empty: validation and test, where the data have them
+  std::vector<std::filesystem::path> data;  // other files instead of the splits; reported as "data"
+  std::filesystem::path predictions;        // TSV: sample, label, probability; empty: none
+  std::vector<std::string> overrides;       // section.key=value over the run's experiment
 };
 
 /// {run, checkpoint, metrics {split -> {name -> value or null}}}.

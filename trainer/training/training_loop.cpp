@@ -18,7 +18,9 @@ constexpr int kFailedSavesInARow = 3;
 
 ShuffleOptions shuffle_options(const Experiment& experiment) {
   const std::string kind = experiment.text("data.shuffle");
-  return {kind == "none" ? Shuffle::none : kind == "blocks" ? Shuffle::blocks : Shuffle::global,
+  return {kind == "none"     ? Shuffle::none
+          : kind == "blocks" ? Shuffle::blocks
+                             : Shuffle::global,
           experiment.integer("data.shuffle_block"), experiment.integer("data.shuffle_buffer")};
 }
 
@@ -71,7 +73,8 @@ void TrainingLoop::run(RunState& state) {
 }
 
 bool TrainingLoop::run_epoch(RunState& state) {
-  const SampleOrder order(session_.data.train->size(), shuffle_options(session_.experiment), session_.seed, state.epoch);
+  const SampleOrder order(session_.data.train->size(), shuffle_options(session_.experiment), session_.seed,
+                          state.epoch);
   BatchLoader loader(
       *session_.data.train, order, batch_samples_,
       [this](std::int64_t batch) { return session_.share.rank_samples(batch, session_.ranks.rank()); }, state.batch);
@@ -86,7 +89,8 @@ bool TrainingLoop::run_epoch(RunState& state) {
     }
     const std::int64_t global = std::min(batch_samples_, session_.data.train->size() - state.batch * batch_samples_);
     const double factor = schedule_.factor(state.step + 1);
-    const StepOutcome outcome = train_step(session_, {batch, global, state.step + 1, factor, stop_.requested()}, clock_);
+    const StepOutcome outcome =
+        train_step(session_, {batch, global, state.step + 1, factor, stop_.requested()}, clock_);
     ++state.step;
     ++state.batch;
     state.samples += global;
@@ -117,7 +121,8 @@ bool TrainingLoop::run_epoch(RunState& state) {
       throw Error{ExitCode::stopped,
                   saves_ ? fmt::format("stopped on request after step {}; a checkpoint is saved", state.step)
                          : fmt::format("stopped on request after step {}; checkpoints are off", state.step),
-                  {}, "go on with --resume"};
+                  {},
+                  "go on with --resume"};
     }
     bool goes_on = true;
     if (every(session_.experiment.integer("evaluation.every_steps"), state, epoch_end)) goes_on = validate(state);
@@ -175,7 +180,8 @@ bool TrainingLoop::validate(RunState& state) {
   }
   ++state.worse_in_a_row;
   if (!stopped_early(state)) return true;
-  report_.note(fmt::format("early stopping after step {}: {} was best after step {}", state.step, name, state.best_step));
+  report_.note(
+      fmt::format("early stopping after step {}: {} was best after step {}", state.step, name, state.best_step));
   return false;
 }
 

@@ -14,8 +14,8 @@
 namespace swallowtail {
 
 struct LoopFigures {
-  double train_seconds = 0;          // steps alone, evaluation and checkpoints excluded
-  double steady_samples_per_s = 0;   // without the first steps
+  double train_seconds = 0;              // steps alone, evaluation and checkpoints excluded
+  double steady_samples_per_s = 0;       // without the first steps
   double last_loss = 0, epoch_loss = 0;  // of the last step; mean of the last epoch
   std::int64_t skipped_steps = 0, failed_saves = 0, bytes_sent = 0, steps_here = 0;
   double exchange_seconds = 0;
@@ -25,7 +25,8 @@ class TrainingLoop {
  public:
   TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, std::filesystem::path run_dir);
 
-  /// Goes on from `state` to the end. Errors: as train_step; stopped where a signal asked for it and the checkpoint is saved.
+  /// Goes on from `state` to the end. Errors: as train_step; stopped where a signal asked for it and the checkpoint is
+  /// saved.
   void run(RunState& state);
   const LoopFigures& figures() const noexcept { return figures_; }
   std::int64_t total_steps() const noexcept { return total_steps_; }

@@ -1,5 +1,5 @@
-// In deterministic mode a run's losses, weights and scores have the same bits on any number of ranks, and in fast mode they
-// differ by rounding alone.
+// In deterministic mode a run's losses, weights and scores have the same bits on any number of ranks, and in fast mode
+// they differ by rounding alone.
 #include <gtest/gtest.h>
 
 #include <map>

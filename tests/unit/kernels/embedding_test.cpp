@@ -51,9 +51,11 @@ TEST(RowGroups, JoinDuplicateIdsInBagOrder) {
 
 /// The gradient of a row is the sum over all its places, whatever the table's size (so the number of radix digits).
 TEST(RowGroups, GradientsEqualAPlainSum) {
-  for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{2}, std::int64_t{2048}, std::int64_t{5000000}, std::int64_t{1} << 40})
+  for (const std::int64_t rows :
+       {std::int64_t{1}, std::int64_t{2}, std::int64_t{2048}, std::int64_t{5000000}, std::int64_t{1} << 40})
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
-      const std::int64_t bags = random::below(random::bits(seed, 1), 50), dim = 1 + random::below(random::bits(seed, 2), 9);
+      const std::int64_t bags = random::below(random::bits(seed, 1), 50),
+                         dim = 1 + random::below(random::bits(seed, 2), 9);
       std::vector<std::int64_t> values, offsets{0};
       std::vector<float> weights, gradients;
       for (std::int64_t bag = 0; bag < bags; ++bag) {
@@ -64,7 +66,8 @@ TEST(RowGroups, GradientsEqualAPlainSum) {
           weights.push_back(static_cast<float>(random::uniform(random::bits(seed, 5, bag, i))));
         }
         offsets.push_back(static_cast<std::int64_t>(values.size()));
-        for (std::int64_t d = 0; d < dim; ++d) gradients.push_back(static_cast<float>(random::normal(random::bits(seed, 6, bag, d))));
+        for (std::int64_t d = 0; d < dim; ++d)
+          gradients.push_back(static_cast<float>(random::normal(random::bits(seed, 6, bag, d))));
       }
       std::map<std::int64_t, std::vector<double>> wanted;
       for (std::int64_t bag = 0; bag < bags; ++bag)
@@ -83,7 +86,8 @@ TEST(RowGroups, GradientsEqualAPlainSum) {
       for (const auto& [row, gradient] : wanted) {
         ASSERT_EQ(groups.rows[group], row);
         row_gradient(groups, static_cast<std::int64_t>(group++), pointers, dim, got.data());
-        for (std::int64_t d = 0; d < dim; ++d) EXPECT_NEAR(got[d], gradient[d], 1e-4) << "rows " << rows << " seed " << seed;
+        for (std::int64_t d = 0; d < dim; ++d)
+          EXPECT_NEAR(got[d], gradient[d], 1e-4) << "rows " << rows << " seed " << seed;
       }
     }
 }

@@ -26,8 +26,8 @@ TEST(DotInteraction, OrdersPairsRowByRow) {
 
 TEST(DotInteraction, WidthOfCriteoKaggle) { EXPECT_EQ(interaction_width(27, {1, 16, false, true}), 367); }
 
-/// Backward against central differences of the forward in fp64-like accuracy: the forward is quadratic, so a difference of
-/// any size is exact up to rounding.
+/// Backward against central differences of the forward in fp64-like accuracy: the forward is quadratic, so a difference
+/// of any size is exact up to rounding.
 TEST(DotInteraction, BackwardIsTheGradient) {
   for (const bool itself : {false, true})
     for (const bool concatenate : {false, true})
@@ -76,7 +76,8 @@ TEST(DotInteraction, ASampleDoesNotDependOnItsNeighbours) {
   constexpr std::int64_t kBatch = 300, kDim = 24;  // above the size where threads share the work
   std::vector<std::vector<float>> vectors(4, std::vector<float>(kBatch * kDim));
   for (std::size_t f = 0; f < vectors.size(); ++f)
-    for (std::size_t i = 0; i < vectors[f].size(); ++i) vectors[f][i] = static_cast<float>(random::normal(random::bits(9, f, i)));
+    for (std::size_t i = 0; i < vectors[f].size(); ++i)
+      vectors[f][i] = static_cast<float>(random::normal(random::bits(9, f, i)));
   std::vector<const float*> all, one;
   for (const auto& vector : vectors) {
     all.push_back(vector.data());

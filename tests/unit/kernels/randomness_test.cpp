@@ -64,7 +64,8 @@ TEST(Dropout, KeepsTheMean) {
 
 TEST(Averaging, ProductOfRestedStepsIsTheProductOfDecays) {
   const Averaging averaging(0.97);
-  for (const auto& [from, to] : std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 1}, {0, 50}, {100, 400}, {290, 301}, {1000, 1010}, {7, 7}}) {
+  for (const auto& [from, to] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {0, 1}, {0, 50}, {100, 400}, {290, 301}, {1000, 1010}, {7, 7}}) {
     double product = 1;
     for (std::int64_t step = from + 1; step <= to; ++step) product *= averaging.decay(step);
     EXPECT_NEAR(averaging.product(from, to), product, 1e-12 + 1e-9 * product) << from << " to " << to;

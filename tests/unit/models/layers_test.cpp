@@ -7,13 +7,14 @@ namespace swallowtail {
 namespace {
 
 torch::Tensor reference_interaction(const std::vector<torch::Tensor>& vectors, bool itself, bool concatenate) {
-  const torch::Tensor stacked = torch::stack(vectors, 1);                     // [B, F, D]
+  const torch::Tensor stacked = torch::stack(vectors, 1);                       // [B, F, D]
   const torch::Tensor products = torch::bmm(stacked, stacked.transpose(1, 2));  // [B, F, F]
   std::vector<torch::Tensor> columns;
   if (concatenate) columns.push_back(vectors[0]);
   const auto features = static_cast<std::int64_t>(vectors.size());
   for (std::int64_t i = 0; i < features; ++i)
-    for (std::int64_t j = 0; j < i + (itself ? 1 : 0); ++j) columns.push_back(products.select(1, i).select(1, j).unsqueeze(1));
+    for (std::int64_t j = 0; j < i + (itself ? 1 : 0); ++j)
+      columns.push_back(products.select(1, i).select(1, j).unsqueeze(1));
   return torch::cat(columns, 1);
 }
 
@@ -27,7 +28,8 @@ TEST(DotInteraction, GradientsReachEveryVectorAsByAutograd) {
         theirs.push_back(ours.back().clone().set_requires_grad(true));
         ours.back().set_requires_grad(true);
       }
-      const torch::Tensor a = dot_interaction(ours, itself, concatenate), b = reference_interaction(theirs, itself, concatenate);
+      const torch::Tensor a = dot_interaction(ours, itself, concatenate),
+                          b = reference_interaction(theirs, itself, concatenate);
       EXPECT_TRUE(torch::allclose(a, b, 1e-5, 1e-6));
       const torch::Tensor weights = torch::randn(a.sizes());
       (a * weights).sum().backward();
@@ -59,7 +61,8 @@ TEST(Mlp, WithoutDropoutIsPlainLinearLayers) {
   Mlp mlp(3, widths, true, 0.5, 1);
   const torch::Tensor x = torch::randn({6, 3});
   const auto p = mlp->parameters();
-  const torch::Tensor wanted = torch::relu(torch::matmul(torch::relu(torch::matmul(x, p[0].t()) + p[1]), p[2].t()) + p[3]);
+  const torch::Tensor wanted =
+      torch::relu(torch::matmul(torch::relu(torch::matmul(x, p[0].t()) + p[1]), p[2].t()) + p[3]);
   EXPECT_TRUE(torch::allclose(mlp->forward(x, ModelInput{}), wanted, 1e-5, 1e-6));
 }
 

@@ -1,5 +1,6 @@
 // A small DLRM against PyTorch in fp64: logits, gradients, and the weights after 20 steps of every optimizer.
-// The reference values are made by tests/golden/dlrm.py; both sides compute the same initial values and batches by formula.
+// The reference values are made by tests/golden/dlrm.py; both sides compute the same initial values and batches by
+// formula.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -44,7 +45,8 @@ class WaveDataset : public Dataset {
       for (std::int64_t d = 0; d < kDense; ++d) out.dense.push_back(wave(100 + step, b * kDense + d));
       out.labels.push_back((b * 7 + step) % 3 == 0 ? 1.0F : 0.0F);
       for (std::int64_t t = 0; t < 3; ++t) {
-        for (std::int64_t i = 0; i < (b + t) % 4; ++i) out.ids[t].values.push_back((b * 5 + i * 3 + step + t) % kRows[t]);
+        for (std::int64_t i = 0; i < (b + t) % 4; ++i)
+          out.ids[t].values.push_back((b * 5 + i * 3 + step + t) % kRows[t]);
         out.ids[t].offsets.push_back(static_cast<std::int64_t>(out.ids[t].values.size()));
       }
     }
@@ -54,12 +56,16 @@ class WaveDataset : public Dataset {
   DataShape shape_;
 };
 
-Experiment experiment_of(const std::string& dense, const std::string& sparse, double rate, double decay, bool deterministic) {
+Experiment experiment_of(const std::string& dense, const std::string& sparse, double rate, double decay,
+                         bool deterministic) {
   return Experiment::parse(
       "data: {source: synthetic}\n"
       "model: {type: dlrm, embedding_dim: 4, bottom_mlp: [6], top_mlp: [8]}\n"
-      "embedding: {optimizer: " + sparse + ", learning_rate: " + std::to_string(rate) + ", weight_decay: " + std::to_string(decay) + "}\n"
-      "train: {batch_size: 12, optimizer: " + dense + ", learning_rate: " + std::to_string(rate) + ", weight_decay: " + std::to_string(decay) +
+      "embedding: {optimizer: " +
+      sparse + ", learning_rate: " + std::to_string(rate) + ", weight_decay: " + std::to_string(decay) +
+      "}\n"
+      "train: {batch_size: 12, optimizer: " +
+      dense + ", learning_rate: " + std::to_string(rate) + ", weight_decay: " + std::to_string(decay) +
       ", chunk: 5, threads: 1, deterministic: " + (deterministic ? "true" : "false") + "}\n");
 }
 
@@ -67,7 +73,8 @@ void set_parameters(Session& session) {
   std::int64_t key = 1;
   for (const auto& entry : session.dense.entries()) {
     const bool bias = entry.shape.size() == 1;
-    for (std::int64_t i = 0; i < entry.size; ++i) session.dense.weights()[entry.first + i] = (bias ? 0.1F : 0.4F) * wave(key, i);
+    for (std::int64_t i = 0; i < entry.size; ++i)
+      session.dense.weights()[entry.first + i] = (bias ? 0.1F : 0.4F) * wave(key, i);
     ++key;
   }
   for (TableShard& shard : session.embedding.shards())
@@ -117,7 +124,8 @@ TEST(DlrmGolden, LogitsAndGradients) {
         session.data.train->read(samples, batch);
         const torch::Tensor logits = predict_step(session, batch, kBatch, 1, false).contiguous();
         for (std::int64_t b = begin; b < end; ++b)
-          EXPECT_NEAR(logits.data_ptr<float>()[b - begin], golden()["logits"][b].get<double>(), 1e-6 * 0.2) << "sample " << b;
+          EXPECT_NEAR(logits.data_ptr<float>()[b - begin], golden()["logits"][b].get<double>(), 1e-6 * 0.2)
+              << "sample " << b;
 
         std::vector<std::vector<float>> before;
         for (const TableShard& shard : session.embedding.shards()) before.push_back(shard.weights);
@@ -129,7 +137,8 @@ TEST(DlrmGolden, LogitsAndGradients) {
         for (std::size_t s = 0; s < before.size(); ++s) {
           const TableShard& shard = session.embedding.shards()[s];
           for (std::size_t i = 0; i < before[s].size(); ++i)
-            EXPECT_NEAR((before[s][i] - shard.weights[i]) / 0.1, golden()["table_gradients"][shard.table][i].get<double>(), 1e-6);
+            EXPECT_NEAR((before[s][i] - shard.weights[i]) / 0.1,
+                        golden()["table_gradients"][shard.table][i].get<double>(), 1e-6);
         }
       });
 }
@@ -139,8 +148,9 @@ TEST(DlrmGolden, WeightsAfterTwentySteps) {
     std::string sparse, dense;
     double rate, decay;
   };
-  for (const Case& c : {Case{"sgd", "sgd", 0.1, 0}, Case{"adagrad", "adagrad", 0.05, 0}, Case{"rowwise_adagrad", "adagrad", 0.05, 0},
-                        Case{"adam", "adam", 0.02, 0}, Case{"adamw", "adamw", 0.02, 0.1}})
+  for (const Case& c :
+       {Case{"sgd", "sgd", 0.1, 0}, Case{"adagrad", "adagrad", 0.05, 0}, Case{"rowwise_adagrad", "adagrad", 0.05, 0},
+        Case{"adam", "adam", 0.02, 0}, Case{"adamw", "adamw", 0.02, 0.1}})
     for (const bool deterministic : {false, true})
       for (const int world_size : {1, 3})
         run_ranks(world_size, [&](Communicator& ranks) {
@@ -148,12 +158,14 @@ TEST(DlrmGolden, WeightsAfterTwentySteps) {
           set_parameters(session);
           const json& wanted = golden()["trained"][c.sparse];
           for (std::int64_t step = 1; step <= kSteps; ++step)
-            EXPECT_NEAR(one_step(session, step).loss, wanted["losses"][step - 1].get<double>(), 2e-6) << c.sparse << " step " << step;
+            EXPECT_NEAR(one_step(session, step).loss, wanted["losses"][step - 1].get<double>(), 2e-6)
+                << c.sparse << " step " << step;
           for (const auto& entry : session.dense.entries())
-            expect_close(std::span<const float>(session.dense.weights()).subspan(entry.first, entry.size), wanted["dense"][entry.name],
-                         1e-5, c.sparse + " " + entry.name);
+            expect_close(std::span<const float>(session.dense.weights()).subspan(entry.first, entry.size),
+                         wanted["dense"][entry.name], 1e-5, c.sparse + " " + entry.name);
           for (const TableShard& shard : session.embedding.shards())
-            expect_close(shard.weights, wanted["tables"][shard.table], 1e-5, c.sparse + " table " + std::to_string(shard.table));
+            expect_close(shard.weights, wanted["tables"][shard.table], 1e-5,
+                         c.sparse + " table " + std::to_string(shard.table));
         });
 }
 
