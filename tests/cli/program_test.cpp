@@ -10,6 +10,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 namespace swallowtail::cli {
 namespace {
@@ -115,6 +116,13 @@ TEST_F(Program, WarnsOfMoreRanksThanCores) {
   const Ended ended = start("taskset -c 0 mpirun --oversubscribe --bind-to none -n 2 " + kProgram + " doctor --json");
   EXPECT_EQ(ended.exit_code, 0) << ended.err;
   EXPECT_EQ(count(ended.err, "swallowtail: warning: 2 ranks share 1 cores"), 1) << ended.err;
+}
+
+TEST_F(Program, RanksThatAreBoundToCoresOfTheirOwnShareNone) {
+  const Ended ended = start("mpirun --oversubscribe --bind-to core -n 2 " + kProgram + " doctor --json");
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "this machine has one core";
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_EQ(count(ended.err, "warning: 2 ranks share"), 0) << ended.err;
 }
 
 TEST_F(Program, AnAnswerThatCannotBeWrittenIsAFailure) {

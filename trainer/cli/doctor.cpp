@@ -5,6 +5,7 @@
 
 #include "trainer/cli/command.h"
 #include "trainer/cli/doctor_checks.h"
+#include "trainer/training/threads.h"
 
 namespace swallowtail::cli {
 namespace {
@@ -15,7 +16,8 @@ constexpr std::array kStatusNames{"ok", "warn", "fail"};
 Outcome run(const Arguments& arguments, Ranks& ranks) {
   if (!arguments.rest().empty() || !arguments.overrides().empty())
     throw Error{ExitCode::usage, "doctor takes no experiment", "command line", "swallowtail doctor"};
-  const auto findings = examine_machine(ranks.connect(kTimeout_s).node_local_ranks());
+  Communicator& all = ranks.connect(kTimeout_s);
+  const auto findings = examine_machine(all.node_local_ranks(), cores_of_ranks(all));
   const bool is_ok = std::ranges::none_of(findings, [](const Finding& f) { return f.status == Status::fail; });
   Outcome outcome{.json = {{"ok", is_ok}, {"findings", nlohmann::json::array()}}};
   for (const Finding& finding : findings) {

@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <memory>
 
-#include "trainer/cli/ranks.h"
 #include "trainer/cli/report_text.h"
 #include "trainer/report/machine.h"
 
@@ -42,8 +41,7 @@ Finding check_cpu(const MachineFacts& machine) {
   return finding;
 }
 
-Finding check_cores(int local_ranks) {
-  const int cores = usable_cores();
+Finding check_cores(int local_ranks, int cores) {
   const char* threads = std::getenv("OMP_NUM_THREADS");
   Finding finding{.name = "cores",
                   .value = fmt::format("{} usable, {} rank{} here", cores, local_ranks, local_ranks == 1 ? "" : "s")};
@@ -175,10 +173,10 @@ Finding check_slurm() {
 
 }  // namespace
 
-std::vector<Finding> examine_machine(int local_ranks) {
+std::vector<Finding> examine_machine(int local_ranks, int cores) {
   const MachineFacts machine = machine_facts();
   return {check_cpu(machine),
-          check_cores(local_ranks),
+          check_cores(local_ranks, cores),
           check_memory(machine),
           check_space("shared memory", "/dev/shm", 0.06 * kGiB,
                       "ranks of one machine exchange through it; in a container use --shm-size=1g"),

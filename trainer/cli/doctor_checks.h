@@ -16,7 +16,8 @@ struct Finding {
   std::string advice;  // empty when there is nothing to do
 };
 
-/// All findings, in the order to print. `local_ranks`: ranks of this run on this machine. MPI must be started.
-std::vector<Finding> examine_machine(int local_ranks);
+/// All findings, in the order to print. `local_ranks`: ranks of this run on this machine, and
+/// `cores` that they may run on together. MPI must be started.
+std::vector<Finding> examine_machine(int local_ranks, int cores);
 
 }  // namespace swallowtail::cli

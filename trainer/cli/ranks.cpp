@@ -1,14 +1,11 @@
 #include "trainer/cli/ranks.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
-#include "trainer/report/machine.h"
+#include "trainer/training/threads.h"
 
 namespace swallowtail::cli {
 
@@ -18,20 +15,13 @@ int rank_from_environment() noexcept {
   return 0;
 }
 
-int usable_cores() {
-  const MachineFacts machine = machine_facts();
-  const double quota = machine.cpu_quota > 0 ? machine.cpu_quota : machine.cores;
-  return std::max(1, static_cast<int>(std::ceil(std::min<double>(machine.cores, quota))));
-}
-
 int Ranks::rank() const noexcept { return MpiSession::rank(); }
 int Ranks::world_size() const noexcept { return MpiSession::world_size(); }
 
 Communicator& Ranks::connect(double timeout_s) {
   if (communicator_) return *communicator_;
   communicator_ = make_mpi_communicator(MpiOptions{.timeout_s = timeout_s});
-  const int cores = usable_cores(), local_ranks = communicator_->node_local_ranks();
-  if (std::getenv("OMP_NUM_THREADS") == nullptr) omp_set_num_threads(std::max(1, cores / local_ranks));
+  const int cores = cores_of_ranks(*communicator_), local_ranks = communicator_->node_local_ranks();
   if (local_ranks > cores && communicator_->rank() == 0)
     fmt::print(stderr,
                "swallowtail: warning: {} ranks share {} cores of this machine; it works, but slower than {} would\n",

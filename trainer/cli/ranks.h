@@ -11,17 +11,13 @@ namespace swallowtail::cli {
 /// This process's rank before or without MPI, from what mpirun or srun set in the environment; 0 without them.
 int rank_from_environment() noexcept;
 
-/// Cores' worth of time that this process may use: its affinity and its control group's quota, at least 1.
-int usable_cores();
-
 /// Lives in main, outside of everything that may throw: leaving MPI while another rank waits in a call would hang.
 class Ranks {
  public:
   int rank() const noexcept;
   int world_size() const noexcept;
 
-  /// The communicator, made by the first call (collective). Sets how many threads this rank computes with, unless
-  /// OMP_NUM_THREADS does, and warns once where a machine has more ranks than cores.
+  /// The communicator, made by the first call (collective). Warns once where a machine has more ranks than cores.
   Communicator& connect(double timeout_s);
 
  private:

@@ -1,11 +1,7 @@
 #include "trainer/training/session.h"
 
-#include <omp.h>
-
-#include <algorithm>
-#include <thread>
-
 #include "parallel/sharding/sharding_plan.h"
+#include "trainer/training/threads.h"
 
 namespace swallowtail {
 
@@ -24,14 +20,6 @@ EmbeddingOptions embedding_options(const Experiment& experiment) {
   options.all_to_all = algorithm == "auto" ? "library" : algorithm;
   options.average_decay = experiment.number("train.average_decay");
   return options;
-}
-
-void set_threads(const Experiment& experiment, const Communicator& ranks) {
-  const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  const auto asked = static_cast<int>(experiment.integer("train.threads"));
-  const int threads = asked > 0 ? asked : std::max(1, cores / std::max(1, ranks.node_local_ranks()));
-  at::set_num_threads(threads);
-  omp_set_num_threads(threads);
 }
 
 }  // namespace
