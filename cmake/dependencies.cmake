@@ -5,7 +5,6 @@ find_package(MPI REQUIRED COMPONENTS CXX)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 
@@ -25,7 +24,7 @@ endif()
 if(NOT EXISTS ${SWALLOWTAIL_LIBTORCH}/torch/lib/libtorch_cpu.so)
   message(FATAL_ERROR "no LibTorch in ${SWALLOWTAIL_LIBTORCH}; run scripts/setup")
 endif()
-# LibTorch brings headers of another fmt than the library that we and spdlog link; Debian's must be found first.
+# LibTorch brings headers of another fmt than the library that we link; Debian's must be found first.
 find_path(swallowtail_fmt_include fmt/format.h REQUIRED)
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt_first)
 file(CREATE_LINK ${swallowtail_fmt_include}/fmt ${CMAKE_BINARY_DIR}/fmt_first/fmt SYMBOLIC)

@@ -1,19 +1,15 @@
 #include "trainer/checkpoint/checkpoint.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <fstream>
 #include <sstream>
 
 #include "parallel/error.h"
-#include "trainer/data/sha256.h"
-#include "trainer/report/atomic_file.h"
-#include "trainer/report/file_descriptor.h"
+#include "trainer/files/durable_file.h"
+#include "trainer/files/sha256.h"
 
 namespace swallowtail {
 
@@ -27,24 +23,6 @@ constexpr std::string_view kPrefix = "step-";
 
 fs::path folder_of(const fs::path& directory, std::int64_t step) {
   return directory / fmt::format("{}{}", kPrefix, step);
-}
-
-void sync_folder(const fs::path& folder) {
-  const FileDescriptor file = open_file(folder, O_RDONLY | O_DIRECTORY);
-  if (::fsync(file.number()) != 0 && errno != EINVAL) throw_file_error("sync", folder, errno);
-}
-
-std::string sha256_of_file(const fs::path& path) {
-  const FileDescriptor file = open_file(path, O_RDONLY);
-  Sha256 digest;
-  std::vector<std::byte> block(std::size_t{4} << 20);
-  for (;;) {
-    const ssize_t got = ::read(file.number(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_file_error("read", path, errno);
-    if (got == 0) return digest.hex();
-    digest.add(std::span<const std::byte>(block).first(static_cast<std::size_t>(got)));
-  }
 }
 
 /// One JSON value from every rank to every rank.

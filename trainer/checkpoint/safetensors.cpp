@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "parallel/error.h"
-#include "trainer/data/durable_file.h"
-#include "trainer/report/file_descriptor.h"
+#include "trainer/files/durable_file.h"
+#include "trainer/files/file_descriptor.h"
 
 namespace swallowtail {
 

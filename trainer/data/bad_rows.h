@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "trainer/data/durable_file.h"
 #include "trainer/data/source.h"
+#include "trainer/files/durable_file.h"
 
 namespace swallowtail {
 

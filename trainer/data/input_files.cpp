@@ -7,7 +7,7 @@
 
 #include "parallel/error.h"
 #include "trainer/data/byte_source.h"
-#include "trainer/data/sha256.h"
+#include "trainer/files/sha256.h"
 
 namespace swallowtail {
 namespace {

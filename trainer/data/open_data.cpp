@@ -9,8 +9,8 @@
 #include "trainer/data/dataset.h"
 #include "trainer/data/preparation.h"
 #include "trainer/data/prepared_dataset.h"
-#include "trainer/data/sha256.h"
 #include "trainer/data/synthetic.h"
+#include "trainer/files/sha256.h"
 
 namespace swallowtail {
 namespace {

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "parallel/error.h"
-#include "trainer/data/sha256.h"
+#include "trainer/files/sha256.h"
 
 namespace swallowtail {
 namespace {

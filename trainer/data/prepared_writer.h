@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "trainer/data/durable_file.h"
 #include "trainer/data/encoding.h"
 #include "trainer/data/prepared_layout.h"
+#include "trainer/files/durable_file.h"
 
 namespace swallowtail {
 

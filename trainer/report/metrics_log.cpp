@@ -5,7 +5,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "trainer/report/atomic_file.h"
+#include "trainer/files/durable_file.h"
 
 namespace swallowtail {
 namespace {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "trainer/report/append_file.h"
+#include "trainer/files/append_file.h"
 
 namespace swallowtail {
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "trainer/report/file_descriptor.h"
+#include "trainer/files/file_descriptor.h"
 
 namespace swallowtail {
 

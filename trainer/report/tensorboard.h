@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "trainer/report/append_file.h"
+#include "trainer/files/append_file.h"
 
 namespace swallowtail {
 

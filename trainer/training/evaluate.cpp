@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "trainer/report/atomic_file.h"
+#include "trainer/files/durable_file.h"
 #include "trainer/training/run_state.h"
 #include "trainer/training/scorer.h"
 #include "trainer/training/session.h"

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <ctime>
 
-#include "trainer/report/atomic_file.h"
+#include "trainer/files/durable_file.h"
 #include "trainer/report/html_report.h"
 #include "trainer/report/metrics_log.h"
 #include "trainer/report/run_curves.h"

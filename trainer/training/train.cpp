@@ -7,7 +7,7 @@
 #include <chrono>
 #include <optional>
 
-#include "trainer/report/atomic_file.h"
+#include "trainer/files/durable_file.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"
 #include "trainer/report/run_directory.h"

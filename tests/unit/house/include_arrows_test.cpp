@@ -29,18 +29,21 @@ const std::vector<Room> kRooms{
     {"kernels/", {}, {}},
     {"parallel/", {"kernels/"}, {"mpi.h"}},
     {"trainer/config/", {"kernels/", "parallel/error.h"}, {"yaml-cpp/"}},
-    {"trainer/data/", {"kernels/", "parallel/", "trainer/config/"}, {}},  // reading is shared among ranks; no model
+    {"trainer/files/", {"parallel/error.h"}, {}},
+    {"trainer/data/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/files/"},
+     {}},  // reading is shared among ranks; no model
     {"trainer/evaluation/", {"kernels/", "parallel/error.h"}, {}},
-    {"trainer/report/", {"kernels/", "parallel/error.h", "trainer/config/", "trainer/evaluation/"}, {}},
+    {"trainer/report/", {"kernels/", "parallel/error.h", "trainer/files/", "trainer/evaluation/"}, {}},
     {"trainer/embedding/", {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h"}, {}},
-    {"trainer/checkpoint/", {"parallel/", "trainer/config/", "trainer/data/", "trainer/report/"}, {}},
+    {"trainer/checkpoint/", {"parallel/", "trainer/files/"}, {}},
     // Models know no files and no ranks: of the data, only the batch.
     {"trainer/models/",
      {"kernels/", "parallel/error.h", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/"},
      kTorch},
     {"trainer/training/",
-     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/report/",
-      "trainer/embedding/", "trainer/checkpoint/", "trainer/models/"},
+     {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/data/", "trainer/evaluation/",
+      "trainer/report/", "trainer/embedding/", "trainer/checkpoint/", "trainer/models/"},
      kTorch},
     {"trainer/cli/", {"kernels/", "parallel/", "trainer/"}, {"torch/version.h", "mpi.h"}},
 };

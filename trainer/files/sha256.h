@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,5 +29,8 @@ class Sha256 {
 };
 
 std::string sha256(std::string_view text);
+
+/// Of a whole file, read in blocks of 4 MiB. Errors: resources.
+std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace swallowtail

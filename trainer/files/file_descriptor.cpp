@@ -1,4 +1,4 @@
-#include "trainer/report/file_descriptor.h"
+#include "trainer/files/file_descriptor.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -41,6 +41,15 @@ FileDescriptor open_file(const std::filesystem::path& path, int flags) {
   const int number = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
   if (number < 0) throw_file_error("open", path, errno);
   return FileDescriptor(number);
+}
+
+void write_all(const FileDescriptor& file, const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(file.number(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_file_error("write", path, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
 }
 
 void throw_file_error(const char* verb, const std::filesystem::path& path, int error_number) {

@@ -1,7 +1,9 @@
 // An open file that closes itself, and the words for a failed system call.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <utility>
 
 namespace swallowtail {
@@ -26,6 +28,9 @@ class FileDescriptor {
 
 /// open(2) with O_CLOEXEC. Errors: resources.
 FileDescriptor open_file(const std::filesystem::path& path, int flags);
+
+/// Writes all of `bytes`; `path` names the file in an error. Errors: resources.
+void write_all(const FileDescriptor& file, const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 /// Throws Error{resources}: "cannot `verb`: <text of error_number>", at the path, with what to do about that error.
 [[noreturn]] void throw_file_error(const char* verb, const std::filesystem::path& path, int error_number);

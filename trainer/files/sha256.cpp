@@ -1,10 +1,16 @@
-#include "trainer/data/sha256.h"
+#include "trainer/files/sha256.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <new>
+#include <vector>
+
+#include "trainer/files/file_descriptor.h"
 
 namespace swallowtail {
 
@@ -31,6 +37,19 @@ std::string sha256(std::string_view text) {
   Sha256 digest;
   digest.add(text);
   return digest.hex();
+}
+
+std::string sha256_of_file(const std::filesystem::path& path) {
+  const FileDescriptor file = open_file(path, O_RDONLY);
+  Sha256 digest;
+  std::vector<std::byte> block(std::size_t{4} << 20);
+  for (;;) {
+    const ssize_t got = ::read(file.number(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_file_error("read", path, errno);
+    if (got == 0) return digest.hex();
+    digest.add(std::span<const std::byte>(block).first(static_cast<std::size_t>(got)));
+  }
 }
 
 }  // namespace swallowtail

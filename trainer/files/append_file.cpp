@@ -1,4 +1,4 @@
-#include "trainer/report/append_file.h"
+#include "trainer/files/append_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

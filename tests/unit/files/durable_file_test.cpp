@@ -1,4 +1,4 @@
-#include "trainer/report/atomic_file.h"
+#include "trainer/files/durable_file.h"
 
 #include <gtest/gtest.h>
 
@@ -50,6 +50,29 @@ TEST(WriteAtomically, AnUnwritablePlaceIsAResourceError) {
       EXPECT_EQ(error.code(), ExitCode::resources) << error.message();
       EXPECT_NE(error.where().find(path.string()), std::string::npos) << error.message();
     }
+}
+
+TEST(DurableFile, DigestsWhatItWroteWhateverThePieces) {
+  TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 300000; ++i) text += std::to_string(i * 7919);  // about 3 MB
+  for (const std::size_t piece : {std::size_t{1} << 10, (std::size_t{1} << 20) + 1, text.size()}) {
+    DurableFile file(folder / "a");
+    for (std::size_t at = 0; at < text.size(); at += piece) file.write(std::string_view(text).substr(at, piece));
+    EXPECT_FALSE(std::filesystem::exists(folder / "a")) << "nothing stands there before commit";
+    EXPECT_EQ(file.commit(), sha256(text));
+    EXPECT_EQ(file.size(), static_cast<std::int64_t>(text.size()));
+    EXPECT_EQ(read_text(folder / "a"), text);
+    EXPECT_EQ(sha256_of_file(folder / "a"), sha256(text));
+    std::filesystem::remove(folder / "a");
+  }
+  EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-4
+}
+
+TEST(DurableFile, LeavesNothingWithoutCommit) {
+  TemporaryFolder folder;
+  { DurableFile(folder / "a").write("half"); }
+  EXPECT_EQ(files_in(folder.path()), 0U);
 }
 
 }  // namespace
