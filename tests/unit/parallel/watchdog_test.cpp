@@ -64,6 +64,21 @@ TEST(MissedCall, DeadComesBeforeStoppedBeforeBehind) {
   EXPECT_EQ(missed_call(0, {}, 0, {{0, late}, {1, late, true}}).fact(), "rank 1 died");
 }
 
+TEST(MissedCall, RankThatComputesComesBeforeOneThatWaits) {
+  const auto waiting = report("pooled", 5, 9, true, 10), waiting_behind = report("pooled", 4, 8, true, 10),
+             behind = report("forward", 5, 8, false, 10), computing = report("forward", 5, 9, false, 10);
+  const auto fact_of = [](std::vector<RankState> states, std::vector<int> members = {}) {
+    return missed_call(0, {"pooled", 5}, 10, states, members).fact();
+  };
+  EXPECT_EQ(fact_of({{0, waiting}, {1, waiting_behind}, {2, behind}}), "rank 2 missed pooled (step 5) for 10 s");
+  EXPECT_EQ(fact_of({{0, waiting}, {1, waiting_behind}, {2, computing}}), "rank 2 missed pooled (step 5) for 10 s");
+  EXPECT_EQ(fact_of({{0, waiting}, {1, waiting_behind}, {2, waiting}}), "rank 1 missed pooled (step 5) for 10 s");
+  // In a group its members are asked first, then whoever keeps one of them.
+  EXPECT_EQ(fact_of({{0, waiting}, {1, behind}, {2, behind}}, {0, 2}), "rank 2 missed pooled (step 5) for 10 s");
+  EXPECT_EQ(fact_of({{0, waiting}, {1, computing}, {2, waiting_behind}}, {0, 2}),
+            "rank 1 missed pooled (step 5) for 10 s");
+}
+
 TEST(MissedCall, RanksOfOtherMachinesAreUnknown) {
   Board board(1);
   Reporter(board.slot(0)).begin_call({"pooled", 5});
@@ -86,6 +101,13 @@ TEST(Reporter, PhaseGoesOnAfterACallAndLongWordsAreCut) {
   EXPECT_STREQ(board.slot(0).read()->what.data(), "data.prefetch");
   EXPECT_FALSE(board.slot(0).read()->in_call);
   EXPECT_EQ(board.slot(0).read()->calls, 1U);
+  reporter.count_call();
+  EXPECT_EQ(board.slot(0).read()->calls, 2U);
+  EXPECT_STREQ(board.slot(0).read()->what.data(), "data.prefetch");
+  reporter.begin_wait({"pooled", 3});
+  EXPECT_EQ(board.slot(0).read()->calls, 2U);
+  EXPECT_TRUE(board.slot(0).read()->in_call);
+  reporter.end_call();
   reporter.phase(std::string(200, 'x'), 1);
   EXPECT_EQ(std::string(board.slot(0).read()->what.data()), std::string(55, 'x'));
 }
