@@ -30,6 +30,7 @@ struct CategoricalFeature {
   std::int64_t rows = 0;       // ids are in [0, rows)
   std::int64_t dim = 0;        // width of its table where the data name one, else 0
   double mean_ids = 1;         // ids a sample, for memory bills and plans
+  double zipf = 0;             // exponent of the ids' distribution over rows where it is known, for plans
   bool weighted = false;       // ids carry weights
 };
 struct DataShape {

@@ -50,7 +50,7 @@ ShardedEmbedding::ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingP
   width_of_.assign(world_size, 0);
   layout_hash_ = options_.seed;
   for (std::size_t t = 0; t < tables_.size(); ++t) {
-    const int owner = plan_.owner(t);
+    const int owner = plan_.tables[t].shards.front().rank;
     const EmbeddingTable& table = tables_[t];
     tables_of_[owner].push_back(static_cast<std::int64_t>(t));
     features_of_[owner].push_back(table.feature);

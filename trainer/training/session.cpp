@@ -1,17 +1,11 @@
 #include "trainer/training/session.h"
 
-#include "parallel/sharding/sharding_plan.h"
+#include "trainer/embedding/plan_tables.h"
 #include "trainer/training/threads.h"
 
 namespace swallowtail {
 
 namespace {
-
-ShardingPlan plan_tables(const std::vector<EmbeddingTable>& tables, int world_size) {
-  std::vector<TableSpec> specs;
-  for (const EmbeddingTable& table : tables) specs.push_back({table.name, table.rows, table.dim, table.mean_ids});
-  return plan_table_wise(specs, world_size);
-}
 
 EmbeddingOptions embedding_options(const Experiment& experiment) {
   EmbeddingOptions options;
@@ -30,7 +24,7 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       data(std::move(opened)),
       tables(find_model(experiment).embedding_tables(experiment, data.train->shape())),
       model(find_model(experiment).make(experiment, data.train->shape(), tables)),
-      embedding(tables, plan_tables(tables, ranks.world_size()), embedding_options(experiment), ranks),
+      embedding(tables, plan_tables(tables, ranks), embedding_options(experiment), ranks),
       dense(*model, experiment),
       share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
       loss(loss_options(experiment)),

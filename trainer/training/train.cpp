@@ -41,9 +41,7 @@ std::int64_t peak_rss_bytes(Communicator& ranks) {
 /// The bill, before any table is allocated: it must refuse what the allocation would die of.
 json bill_of(const Experiment& experiment, const DataShape& shape, Communicator& ranks) {
   const auto tables = find_model(experiment).embedding_tables(experiment, shape);
-  std::vector<TableSpec> specs;
-  for (const EmbeddingTable& table : tables) specs.push_back({table.name, table.rows, table.dim, table.mean_ids});
-  const ShardingPlan plan = plan_table_wise(specs, ranks.world_size());
+  const ShardingPlan plan = plan_tables(tables, ranks);
   std::int64_t parameters = 0;
   const auto model = find_model(experiment).make(experiment, shape, tables);
   for (const auto& parameter : model->parameters()) parameters += parameter.numel();
