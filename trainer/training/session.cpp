@@ -13,6 +13,11 @@ EmbeddingOptions embedding_options(const Experiment& experiment) {
   const std::string algorithm = experiment.text("parallel.all_to_all");
   options.all_to_all = algorithm == "auto" ? "library" : algorithm;
   options.average_decay = experiment.number("train.average_decay");
+  options.exact = experiment.boolean("train.deterministic");
+  const std::string wire = experiment.text("parallel.wire");
+  options.forward = *parse_wire(wire);
+  options.backward =
+      *parse_wire(experiment.has("parallel.wire_backward") ? experiment.text("parallel.wire_backward") : wire);
   return options;
 }
 

@@ -159,7 +159,7 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
 torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step,
                            bool averaged) {
   const torch::NoGradGuard no_grad;
-  session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step);
+  session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step, false);
   session.embedding.lookup(averaged);
   const auto [first_chunk, end_chunk] = session.share.rank_chunks(batch_samples, session.ranks.rank());
   const std::int64_t rank_start = session.share.rank_samples(batch_samples, session.ranks.rank()).first;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 
+#include "trainer/embedding/plan_tables.h"
 #include "trainer/files/durable_file.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"

@@ -193,7 +193,7 @@ void TrainingLoop::save(RunState& state) {
   saved["data"] = session_.data.fingerprint;
   try {
     save_checkpoint(checkpoints_, state.step, saved,
-                    checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank() == 0), session_.ranks);
+                    checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank()), session_.ranks);
     saved_step_ = state.step;
     failed_in_a_row_ = 0;
     if (session_.ranks.rank() == 0)

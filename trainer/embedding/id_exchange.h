@@ -1,0 +1,75 @@
+// The first step of a batch: ids go from the samples' ranks to the ranks that own the rows.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/wire.h"
+#include "trainer/data/batch.h"
+#include "trainer/embedding/exchange.h"
+#include "trainer/embedding/shard_layout.h"
+
+namespace swallowtail {
+
+/// What this rank sent of one stream to one owner: how the vectors that come back are to be read.
+struct SentStream {
+  bool is_distinct = false;          // each row once; else every id
+  std::int64_t bags = 0, ids = 0;    // sent
+  std::vector<std::int64_t> bag_of;  // partial, not distinct: [bags] the sample of each filled bag
+  std::vector<std::int64_t> places;  // partial or distinct: the stream's ids as places among the feature's values
+  std::vector<std::int64_t> slots;   // distinct: which sent row each of `places` is; else places[i] is id i
+};
+
+/// The ids of one stream for the whole global batch as its owner sees them: bags in the order of ranks and samples.
+struct OwnedStream {
+  JaggedIds ids;                                  // values: rows within the shard
+  std::vector<std::int64_t> bag_sizes;            // partial: [bags] sizes before the bags were cut; else empty
+  std::vector<std::int64_t> first_bag, first_id;  // [P + 1], by source rank
+  std::vector<bool> is_distinct;                  // [P]
+
+  JaggedView view() const { return {ids.values, ids.offsets, ids.weights}; }
+  JaggedView of_source(int rank) const;
+};
+
+struct IdExchangeOptions {
+  bool deduplicate = false;  // a stream's rows once, where that moves fewer bytes
+  Wire forward = Wire::fp32, backward = Wire::fp32;
+};
+
+/// The ids of one batch on their way. Two may live at once: the next batch's while this one is trained.
+class IdExchange {
+ public:
+  IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, IdExchangeOptions options);
+
+  /// Collective. `batch` (this rank's part; outlives the use of sent()) and all ranks' parts [P]. Without `for_update`
+  /// copies of tables on other ranks get no ids.
+  void run(const Batch& batch, std::span<const std::int64_t> batch_sizes, bool for_update, Exchange& exchange);
+
+  const Batch& batch() const noexcept { return *batch_; }
+  std::span<const std::int64_t> batch_sizes() const noexcept { return batch_sizes_; }
+  const SentStream& sent(int owner, std::size_t stream) const { return sent_[static_cast<std::size_t>(owner)][stream]; }
+  const OwnedStream& owned(std::size_t stream) const { return owned_[stream]; }
+
+ private:
+  struct Counts;
+  void deal_out(int self);
+  bool pays(int owner, std::size_t stream, std::int64_t distinct, int self) const;
+  void choose_distinct(int owner, std::size_t stream, int self);
+  void pack(int owner, std::vector<Counts>& counts, std::vector<std::byte>& payload) const;
+  void unpack(std::span<const std::byte> payload, std::span<const Counts> counts,
+              std::span<const std::int64_t> source_offsets, int self);
+
+  const ShardLayout& layout_;
+  IdExchangeOptions options_;
+  std::vector<std::vector<std::int64_t>> bag_cols_, id_cols_;  // [owner][stream] floats a bag and an id carries
+  const Batch* batch_ = nullptr;
+  bool for_update_ = true;
+  std::vector<std::int64_t> batch_sizes_;
+  std::vector<std::vector<SentStream>> sent_;  // [owner][stream]
+  std::vector<OwnedStream> owned_;             // [own stream]
+  std::int64_t batches_ = 0;
+  std::vector<std::vector<bool>> is_distinct_;  // [owner][stream] the last choice
+};
+
+}  // namespace swallowtail
