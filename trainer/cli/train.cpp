@@ -1,11 +1,9 @@
-#include <fmt/format.h>
-
 #include <array>
 #include <filesystem>
 
 #include "trainer/cli/command.h"
+#include "trainer/cli/experiment_argument.h"
 #include "trainer/cli/report_text.h"
-#include "trainer/config/experiment.h"
 #include "trainer/training/training.h"
 
 namespace swallowtail::cli {
@@ -20,15 +18,10 @@ constexpr std::array kFlags{
 };
 
 Outcome run(const Arguments& arguments, Ranks& ranks) {
-  if (arguments.rest().size() != 1)
-    throw Error{ExitCode::usage,
-                arguments.rest().empty() ? "no experiment file was given"
-                                         : fmt::format("{} experiment files were given", arguments.rest().size()),
-                "command line", "swallowtail train EXPERIMENT.yaml trains one"};
   if (arguments.has("resume") && arguments.has("force"))
     throw Error{ExitCode::usage, "--resume goes on with a run and --force replaces it", "command line",
                 "give one of them"};
-  const auto experiment = Experiment::load(arguments.rest()[0], arguments.overrides());
+  const Experiment experiment = experiment_argument(arguments);
   const TrainRequest request{.resume = arguments.has("resume"),
                              .force = arguments.has("force"),
                              .dry_run = arguments.has("dry-run"),

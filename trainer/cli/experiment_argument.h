@@ -1,0 +1,12 @@
+#pragma once
+
+#include "trainer/cli/arguments.h"
+#include "trainer/config/experiment.h"
+
+namespace swallowtail::cli {
+
+/// The experiment that the one file among the arguments and the overrides make. Errors: usage where there is no file or
+/// more than one; those of Experiment::load.
+Experiment experiment_argument(const Arguments& arguments);
+
+}  // namespace swallowtail::cli
