@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,34 +13,47 @@
 
 namespace swallowtail {
 
+/// Bytes under way in one exchange, [rank][…]. Reused between steps; filled again only when the exchange is done.
+struct Traffic {
+  std::vector<std::byte> send, recv;
+  std::vector<std::int64_t> send_bytes, recv_bytes;      // [P], known on both sides
+  std::vector<std::int64_t> send_offsets, recv_offsets;  // [P + 1]
+
+  /// No bytes for `ranks` ranks.
+  void clear(int ranks);
+  /// Sizes the buffers by what stands in send_bytes and recv_bytes.
+  void reserve();
+};
+
 class Exchange {
  public:
-  /// `layout`: a hash of what the ranks must agree on beside operation and step.
-  Exchange(std::string algorithm, Communicator& ranks, std::uint64_t layout)
-      : algorithm_(std::move(algorithm)), ranks_(ranks), layout_(layout) {}
+  /// `layout`: a hash of what the ranks must agree on beside operation and step. `overlap`: exchanges are under way
+  /// beside the caller's work; off, start() returns when all is done.
+  Exchange(std::string algorithm, bool overlap, Communicator& ranks, std::uint64_t layout)
+      : algorithm_(std::move(algorithm)), overlap_(overlap), ranks_(ranks), layout_(layout) {}
 
   Communicator& ranks() noexcept { return ranks_; }
-  void begin_step(std::int64_t step) noexcept {
-    step_ = step;
-    bytes_sent_ = 0;
-  }
-  std::int64_t step() const noexcept { return step_; }
+  int rank() const noexcept { return ranks_.rank(); }
+  int world_size() const noexcept { return ranks_.world_size(); }
 
-  /// Sizes in bytes a rank; both sides know them.
-  void run(const char* operation, std::span<const std::byte> send, std::span<const std::int64_t> send_bytes,
-           std::span<std::byte> recv, std::span<const std::int64_t> recv_bytes);
+  /// Collective: all ranks start their exchanges in the same order. `traffic` stays as it is until wait() returns.
+  std::unique_ptr<Pending> start(const char* operation, std::int64_t step, Traffic& traffic);
+  /// Counts the time as exposed.
+  void wait(Pending& pending);
+  void run(const char* operation, std::int64_t step, Traffic& traffic) { wait(*start(operation, step, traffic)); }
 
-  /// Bytes to other ranks since begin_step().
+  /// Bytes to other ranks since this was made.
   std::int64_t bytes_sent() const noexcept { return bytes_sent_; }
-  /// Seconds in exchanges since this was made.
-  double seconds() const noexcept { return seconds_; }
+  /// Seconds that exchanges held the caller up since this was made.
+  double exposed_seconds() const noexcept { return exposed_seconds_; }
 
  private:
   std::string algorithm_;
+  bool overlap_;
   Communicator& ranks_;
   std::uint64_t layout_;
-  std::int64_t step_ = 0, bytes_sent_ = 0;
-  double seconds_ = 0;
+  std::int64_t bytes_sent_ = 0;
+  double exposed_seconds_ = 0;
 };
 
 }  // namespace swallowtail

@@ -76,7 +76,7 @@ JaggedView OwnedStream::of_source(int rank) const {
 }
 
 IdExchange::IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, IdExchangeOptions options)
-    : layout_(layout), options_(options) {
+    : layout_(&layout), options_(options) {
   const std::size_t world_size = layout.streams.size();
   bag_cols_.resize(world_size);
   id_cols_.resize(world_size);
@@ -97,7 +97,7 @@ void IdExchange::deal_out(int self) {
   const Batch& batch = *batch_;
   for (std::size_t owner = 0; owner < sent_.size(); ++owner)
     for (std::size_t s = 0; s < sent_[owner].size(); ++s) {
-      const IdStream& stream = layout_.streams[owner][s];
+      const IdStream& stream = layout_->streams[owner][s];
       SentStream& sent = sent_[owner][s];
       sent.is_distinct = false;
       sent.bag_of.clear();
@@ -108,7 +108,7 @@ void IdExchange::deal_out(int self) {
       sent.bags = batch.size;
       sent.ids = static_cast<std::int64_t>(batch.ids[stream.feature].values.size());
     }
-  for (const RowDivision& division : layout_.divisions) {
+  for (const RowDivision& division : layout_->divisions) {
     const JaggedIds& ids = batch.ids[division.feature];
     for (std::int64_t bag = 0; bag < batch.size; ++bag)
       for (std::int64_t i = ids.offsets[bag]; i < ids.offsets[bag + 1]; ++i) {
@@ -129,7 +129,7 @@ void IdExchange::deal_out(int self) {
 
 /// Whether each row once, with one vector each way, is fewer bytes than the ids with theirs.
 bool IdExchange::pays(int owner, std::size_t stream, std::int64_t distinct, int self) const {
-  const IdStream& of = layout_.streams[static_cast<std::size_t>(owner)][stream];
+  const IdStream& of = layout_->streams[static_cast<std::size_t>(owner)][stream];
   const SentStream& sent = sent_[static_cast<std::size_t>(owner)][stream];
   if (owner == self && !of.is_copy) return false;
   const std::int64_t bag_cols = bag_cols_[static_cast<std::size_t>(owner)][stream],
@@ -144,7 +144,7 @@ bool IdExchange::pays(int owner, std::size_t stream, std::int64_t distinct, int 
 
 void IdExchange::choose_distinct(int owner, std::size_t stream, int self) {
   SentStream& sent = sent_[static_cast<std::size_t>(owner)][stream];
-  const IdStream& of = layout_.streams[static_cast<std::size_t>(owner)][stream];
+  const IdStream& of = layout_->streams[static_cast<std::size_t>(owner)][stream];
   auto&& chosen = is_distinct_[static_cast<std::size_t>(owner)][stream];
   const bool counts = batches_ % kBatchesAChoice == 0;
   // Copies of a table must get the same sums on every rank, so all of them choose by the same batches.
@@ -169,7 +169,7 @@ void IdExchange::choose_distinct(int owner, std::size_t stream, int self) {
 }
 
 void IdExchange::pack(int owner, std::vector<Counts>& counts, std::vector<std::byte>& payload) const {
-  const auto& streams = layout_.streams[static_cast<std::size_t>(owner)];
+  const auto& streams = layout_->streams[static_cast<std::size_t>(owner)];
   for (std::size_t s = 0; s < streams.size(); ++s) {
     const IdStream& stream = streams[s];
     const SentStream& sent = sent_[static_cast<std::size_t>(owner)][s];
@@ -228,9 +228,8 @@ void IdExchange::pack(int owner, std::vector<Counts>& counts, std::vector<std::b
   }
 }
 
-void IdExchange::unpack(std::span<const std::byte> payload, std::span<const Counts> counts,
-                        std::span<const std::int64_t> source_offsets, int self) {
-  const auto& streams = layout_.streams[static_cast<std::size_t>(self)];
+void IdExchange::unpack(int self) {
+  const auto& streams = layout_->streams[static_cast<std::size_t>(self)];
   const std::size_t sources = batch_sizes_.size();
   owned_.resize(streams.size());
   for (std::size_t s = 0; s < streams.size(); ++s) {
@@ -244,9 +243,10 @@ void IdExchange::unpack(std::span<const std::byte> payload, std::span<const Coun
     owned.is_distinct.assign(sources, false);
   }
   for (std::size_t source = 0; source < sources; ++source) {
-    const std::byte* from = payload.data() + source_offsets[source];
+    const std::byte* from = payload_.recv.data() + payload_.recv_offsets[source];
     for (std::size_t s = 0; s < streams.size(); ++s) {
-      const Counts& of = counts[source * streams.size() + s];
+      Counts of;
+      std::memcpy(&of, counts_.recv.data() + (source * streams.size() + s) * sizeof(Counts), sizeof of);
       OwnedStream& owned = owned_[s];
       JaggedIds& ids = owned.ids;
       owned.is_distinct[source] = of.is_distinct != 0;
@@ -273,9 +273,10 @@ void IdExchange::unpack(std::span<const std::byte> payload, std::span<const Coun
   }
 }
 
-void IdExchange::run(const Batch& batch, std::span<const std::int64_t> batch_sizes, bool for_update,
-                     Exchange& exchange) {
-  const int self = exchange.ranks().rank(), world_size = exchange.ranks().world_size();
+void IdExchange::start(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step,
+                       bool for_update, Exchange& exchange) {
+  const int self = exchange.rank(), world_size = exchange.world_size();
+  step_ = step;
   batch_ = &batch;
   for_update_ = for_update;
   batch_sizes_.assign(batch_sizes.begin(), batch_sizes.end());
@@ -286,28 +287,44 @@ void IdExchange::run(const Batch& batch, std::span<const std::int64_t> batch_siz
   ++batches_;
 
   std::vector<Counts> counts;
-  std::vector<std::byte> payload;
-  std::vector<std::int64_t> count_bytes, payload_bytes;
+  counts_.clear(world_size);
+  payload_.clear(world_size);
+  payload_.send.clear();
   for (int owner = 0; owner < world_size; ++owner) {
-    const std::size_t counts_before = counts.size(), payload_before = payload.size();
-    pack(owner, counts, payload);
-    count_bytes.push_back(static_cast<std::int64_t>((counts.size() - counts_before) * sizeof(Counts)));
-    payload_bytes.push_back(static_cast<std::int64_t>(payload.size() - payload_before));
+    const std::size_t counts_before = counts.size(), payload_before = payload_.send.size();
+    pack(owner, counts, payload_.send);
+    counts_.send_bytes[owner] = static_cast<std::int64_t>((counts.size() - counts_before) * sizeof(Counts));
+    payload_.send_bytes[owner] = static_cast<std::int64_t>(payload_.send.size() - payload_before);
+    counts_.recv_bytes[owner] =
+        static_cast<std::int64_t>(layout_->streams[static_cast<std::size_t>(self)].size() * sizeof(Counts));
   }
-  const auto& streams = layout_.streams[static_cast<std::size_t>(self)];
-  std::vector<Counts> received(streams.size() * static_cast<std::size_t>(world_size));
-  const std::vector<std::int64_t> received_bytes(static_cast<std::size_t>(world_size),
-                                                 static_cast<std::int64_t>(streams.size() * sizeof(Counts)));
-  exchange.run("input counts", std::as_bytes(std::span(counts)), count_bytes,
-               std::as_writable_bytes(std::span(received)), received_bytes);
+  counts_.reserve();
+  std::ranges::copy(std::as_bytes(std::span(counts)), counts_.send.begin());
+  sends_ids_ = false;
+  pending_ = exchange.start("input counts", step_, counts_);
+}
 
-  std::vector<std::int64_t> source_bytes(static_cast<std::size_t>(world_size), 0);
-  for (std::size_t i = 0; i < received.size(); ++i)
-    source_bytes[i / streams.size()] += received[i].bytes(streams[i % streams.size()]);
-  const auto source_offsets = byte_offsets(source_bytes, 1);
-  std::vector<std::byte> incoming(static_cast<std::size_t>(source_offsets.back()));
-  exchange.run("input ids", payload, payload_bytes, incoming, source_bytes);
-  unpack(incoming, received, source_offsets, self);
+void IdExchange::send_ids(Exchange& exchange) {
+  if (sends_ids_) return;
+  exchange.wait(*pending_);
+  const auto& streams = layout_->streams[static_cast<std::size_t>(exchange.rank())];
+  const std::byte* from = counts_.recv.data();
+  for (std::int64_t& bytes : payload_.recv_bytes)
+    for (const IdStream& stream : streams) bytes += take<Counts>(from).bytes(stream);
+  payload_.reserve();
+  sends_ids_ = true;
+  pending_ = exchange.start("input ids", step_, payload_);
+}
+
+void IdExchange::progress() {
+  if (pending_) pending_->test();
+}
+
+void IdExchange::finish(Exchange& exchange) {
+  send_ids(exchange);
+  exchange.wait(*pending_);
+  pending_.reset();
+  unpack(exchange.rank());
 }
 
 }  // namespace swallowtail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -44,8 +45,16 @@ class IdExchange {
 
   /// Collective. `batch` (this rank's part; outlives the use of sent()) and all ranks' parts [P]. Without `for_update`
   /// copies of tables on other ranks get no ids.
-  void run(const Batch& batch, std::span<const std::int64_t> batch_sizes, bool for_update, Exchange& exchange);
+  void start(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step, bool for_update,
+             Exchange& exchange);
+  /// Moves what is under way on without waiting.
+  void progress();
+  /// Between start() and finish(), collective: the ids follow their counts. finish() does it where nobody did.
+  void send_ids(Exchange& exchange);
+  void finish(Exchange& exchange);
+  bool is_under_way() const noexcept { return pending_ != nullptr; }
 
+  std::int64_t step() const noexcept { return step_; }
   const Batch& batch() const noexcept { return *batch_; }
   std::span<const std::int64_t> batch_sizes() const noexcept { return batch_sizes_; }
   const SentStream& sent(int owner, std::size_t stream) const { return sent_[static_cast<std::size_t>(owner)][stream]; }
@@ -57,10 +66,9 @@ class IdExchange {
   bool pays(int owner, std::size_t stream, std::int64_t distinct, int self) const;
   void choose_distinct(int owner, std::size_t stream, int self);
   void pack(int owner, std::vector<Counts>& counts, std::vector<std::byte>& payload) const;
-  void unpack(std::span<const std::byte> payload, std::span<const Counts> counts,
-              std::span<const std::int64_t> source_offsets, int self);
+  void unpack(int self);
 
-  const ShardLayout& layout_;
+  const ShardLayout* layout_;
   IdExchangeOptions options_;
   std::vector<std::vector<std::int64_t>> bag_cols_, id_cols_;  // [owner][stream] floats a bag and an id carries
   const Batch* batch_ = nullptr;
@@ -68,7 +76,10 @@ class IdExchange {
   std::vector<std::int64_t> batch_sizes_;
   std::vector<std::vector<SentStream>> sent_;  // [owner][stream]
   std::vector<OwnedStream> owned_;             // [own stream]
-  std::int64_t batches_ = 0;
+  std::int64_t step_ = 0, batches_ = 0;
+  Traffic counts_, payload_;  // counts first, then, when they have come, the ids
+  bool sends_ids_ = false;
+  std::unique_ptr<Pending> pending_;
   std::vector<std::vector<bool>> is_distinct_;  // [owner][stream] the last choice
 };
 

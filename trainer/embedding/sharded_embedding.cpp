@@ -17,13 +17,6 @@ std::int64_t units(Unit unit, std::int64_t bags, std::int64_t ids) {
   return unit == Unit::id ? ids : bags;
 }
 
-std::vector<std::byte>& sized(std::vector<std::byte>& bytes, std::span<const std::int64_t> parts) {
-  std::int64_t all = 0;
-  for (const std::int64_t part : parts) all += part;
-  bytes.resize(static_cast<std::size_t>(all));
-  return bytes;
-}
-
 /// The inverse of a bag's size, by which its mean is made of its sum; 1 for sums.
 float inverse_size(const EmbeddingTable& table, const JaggedIds& ids, std::int64_t bag) {
   const std::int64_t size = ids.offsets[bag + 1] - ids.offsets[bag];
@@ -38,8 +31,9 @@ ShardedEmbedding::ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingP
       plan_(std::move(plan)),
       options_(std::move(options)),
       layout_(make_layout(tables_, plan_)),
-      exchange_(options_.all_to_all, ranks, random::mix(layout_.hash ^ options_.seed)),
-      ids_(tables_, layout_, {!options_.exact, options_.forward, options_.backward}),
+      exchange_(options_.all_to_all, options_.overlap, ranks, random::mix(layout_.hash ^ options_.seed)),
+      current_(tables_, layout_, {!options_.exact, options_.forward, options_.backward}),
+      next_(tables_, layout_, {!options_.exact, options_.forward, options_.backward}),
       arrived_rows_(tables_.size()) {
   if (options_.average_decay > 0) averaging_.emplace(options_.average_decay);
   for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(ranks.rank())])
@@ -66,40 +60,53 @@ Unit ShardedEmbedding::gradient_unit(const HeldShard& held, bool is_distinct) co
 
 void ShardedEmbedding::exchange_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step,
                                       bool for_update) {
-  exchange_.begin_step(step);
-  ids_.run(batch, batch_sizes, for_update, exchange_);
-  table_start_.assign(1, 0);
-  for (const EmbeddingTable& table : tables_) {
-    const auto vectors =
-        table.pooling == Pooling::none ? static_cast<std::int64_t>(batch.ids[table.feature].values.size()) : batch.size;
-    table_start_.push_back(table_start_.back() + vectors * table.dim);
-  }
+  if (for_update && next_.is_under_way() && next_.step() == step)
+    std::swap(current_, next_);
+  else
+    current_.start(batch, batch_sizes, step, for_update, exchange_);
+  current_.finish(exchange_);
 }
 
-void ShardedEmbedding::lookup(bool averaged) {
-  const int self = exchange_.ranks().rank(), world_size = exchange_.ranks().world_size();
+void ShardedEmbedding::start_next_input(const Batch& batch, std::span<const std::int64_t> batch_sizes,
+                                        std::int64_t step) {
+  if (options_.overlap) next_.start(batch, batch_sizes, step, true, exchange_);
+}
+
+void ShardedEmbedding::send_next_ids() {
+  if (next_.is_under_way()) next_.send_ids(exchange_);
+}
+
+void ShardedEmbedding::progress() {
+  next_.progress();
+  for (const auto* pending : {&forward_pending_, &backward_pending_})
+    if (*pending) (*pending)->test();
+}
+
+void ShardedEmbedding::start_lookup(bool averaged) {
+  averaged_ = averaged;
+  const int self = exchange_.rank(), world_size = exchange_.world_size();
   const auto& own = layout_.shards[static_cast<std::size_t>(self)];
   const auto each = [&](int source, auto function) {
     for (std::size_t s = 0; s < own.size(); ++s) {
-      const OwnedStream& stream = ids_.owned(own[s].stream);
+      const OwnedStream& stream = current_.owned(own[s].stream);
       const Unit unit = forward_unit(own[s], stream.is_distinct[static_cast<std::size_t>(source)]);
       const JaggedView bags = stream.of_source(source);
       function(shards_[s], unit, bags, units(unit, bags.bags(), bags.offsets.back() - bags.offsets.front()));
     }
   };
-  forward_.send_bytes.assign(static_cast<std::size_t>(world_size), 0);
-  forward_.recv_bytes.assign(static_cast<std::size_t>(world_size), 0);
+  forward_.clear(world_size);
   for (int rank = 0; rank < world_size; ++rank) {
     each(rank, [&](const TableShard& shard, Unit, const JaggedView&, std::int64_t vectors) {
       forward_.send_bytes[rank] += wire_bytes(options_.forward, vectors, shard.shard.cols);
     });
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
-      const SentStream& sent = ids_.sent(rank, held.stream);
+      const SentStream& sent = current_.sent(rank, held.stream);
       forward_.recv_bytes[rank] += wire_bytes(
           options_.forward, units(forward_unit(held, sent.is_distinct), sent.bags, sent.ids), held.shard.cols);
     }
   }
-  std::byte* out = sized(forward_.send, forward_.send_bytes).data();
+  forward_.reserve();
+  std::byte* out = forward_.send.data();
   for (int rank = 0; rank < world_size; ++rank)
     each(rank, [&](const TableShard& shard, Unit unit, const JaggedView& bags, std::int64_t vectors) {
       const std::int64_t cols = shard.shard.cols;
@@ -115,19 +122,33 @@ void ShardedEmbedding::lookup(bool averaged) {
       if (!is_fp32) encode(options_.forward, values, vectors, cols, out);
       out += wire_bytes(options_.forward, vectors, cols);
     });
-  exchange_.run("pooled vectors", forward_.send, forward_.send_bytes, sized(forward_.recv, forward_.recv_bytes),
-                forward_.recv_bytes);
+  forward_pending_ = exchange_.start("pooled vectors", current_.step(), forward_);
+}
 
+/// Zeros of this batch's shapes, [table][vectors, dim].
+void ShardedEmbedding::size_vectors() {
+  table_start_.assign(1, 0);
+  for (const EmbeddingTable& table : tables_) {
+    const auto vectors =
+        table.pooling == Pooling::none ? std::ssize(current_.batch().ids[table.feature].values) : current_.batch().size;
+    table_start_.push_back(table_start_.back() + vectors * table.dim);
+  }
   pooled_.assign(static_cast<std::size_t>(table_start_.back()), 0.0F);
   gradient_.assign(static_cast<std::size_t>(table_start_.back()), 0.0F);
-  look_up_own_copies(averaged);
+}
+
+void ShardedEmbedding::finish_lookup() {
+  const int world_size = exchange_.world_size();
+  size_vectors();
+  look_up_own_copies();
+  exchange_.wait(*forward_pending_);
   const std::byte* in = forward_.recv.data();
   arrived_.clear();
   if (options_.forward != Wire::fp32) {
     std::int64_t values = 0;
     for (int rank = 0; rank < world_size; ++rank)
       for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
-        const SentStream& sent = ids_.sent(rank, held.stream);
+        const SentStream& sent = current_.sent(rank, held.stream);
         values += units(forward_unit(held, sent.is_distinct), sent.bags, sent.ids) * held.shard.cols;
       }
     arrived_.resize(static_cast<std::size_t>(values));
@@ -135,7 +156,7 @@ void ShardedEmbedding::lookup(bool averaged) {
   float* decoded = arrived_.data();
   for (int rank = 0; rank < world_size; ++rank)
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
-      const SentStream& sent = ids_.sent(rank, held.stream);
+      const SentStream& sent = current_.sent(rank, held.stream);
       const std::int64_t vectors = units(forward_unit(held, sent.is_distinct), sent.bags, sent.ids);
       const float* values = reinterpret_cast<const float*>(in);
       if (options_.forward != Wire::fp32) {
@@ -149,12 +170,12 @@ void ShardedEmbedding::lookup(bool averaged) {
   pool_arrived_rows();
 }
 
-void ShardedEmbedding::look_up_own_copies(bool averaged) {
+void ShardedEmbedding::look_up_own_copies() {
   for (const TableShard& shard : shards_) {
     if (plan_.tables[shard.table].sharding != Sharding::data_parallel) continue;
     const EmbeddingTable& table = tables_[shard.table];
-    const JaggedIds& ids = ids_.batch().ids[table.feature];
-    const TableView view{averaged ? shard.average.data() : shard.weights.data(), table.rows, table.dim};
+    const JaggedIds& ids = current_.batch().ids[table.feature];
+    const TableView view{averaged_ ? shard.average.data() : shard.weights.data(), table.rows, table.dim};
     pooled_lookup_forward(view, {ids.values, ids.offsets, ids.weights}, table.pooling, pooled(shard.table).data());
   }
 }
@@ -162,8 +183,8 @@ void ShardedEmbedding::look_up_own_copies(bool averaged) {
 /// Vectors of one shard become (part of) the pooled vectors of its table.
 void ShardedEmbedding::place_arrived(int owner, const HeldShard& held, const float* vectors) {
   const EmbeddingTable& table = tables_[held.table];
-  const SentStream& sent = ids_.sent(owner, held.stream);
-  const JaggedIds& ids = ids_.batch().ids[table.feature];
+  const SentStream& sent = current_.sent(owner, held.stream);
+  const JaggedIds& ids = current_.batch().ids[table.feature];
   const Unit unit = forward_unit(held, sent.is_distinct);
   const std::int64_t cols = held.shard.cols;
   float* const out = pooled(held.table).data() + held.shard.first_col;
@@ -202,7 +223,7 @@ void ShardedEmbedding::place_arrived(int owner, const HeldShard& held, const flo
 void ShardedEmbedding::pool_arrived_rows() {
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     if (arrived_rows_[t].empty()) continue;
-    const JaggedIds& ids = ids_.batch().ids[tables_[t].feature];
+    const JaggedIds& ids = current_.batch().ids[tables_[t].feature];
     pool_rows(arrived_rows_[t], {{}, ids.offsets, ids.weights}, tables_[t].pooling, tables_[t].dim, tables_[t].dim,
               pooled(static_cast<std::int64_t>(t)).data());
     arrived_rows_[t].clear();
@@ -212,8 +233,8 @@ void ShardedEmbedding::pool_arrived_rows() {
 /// The gradients that the owner of `held` waits for, in its units.
 void ShardedEmbedding::gather_gradient(int owner, const HeldShard& held, float* vectors) const {
   const EmbeddingTable& table = tables_[held.table];
-  const SentStream& sent = ids_.sent(owner, held.stream);
-  const JaggedIds& ids = ids_.batch().ids[table.feature];
+  const SentStream& sent = current_.sent(owner, held.stream);
+  const JaggedIds& ids = current_.batch().ids[table.feature];
   const std::int64_t cols = held.shard.cols;
   const float* const gradient = gradient_.data() + table_start_[held.table] + held.shard.first_col;
   if (sent.is_distinct) {
@@ -238,26 +259,26 @@ void ShardedEmbedding::gather_gradient(int owner, const HeldShard& held, float* 
     std::copy_n(gradient + (which.empty() ? i : which[i]) * table.dim, cols, vectors + i * cols);
 }
 
-void ShardedEmbedding::exchange_gradient() {
-  const int self = exchange_.ranks().rank(), world_size = exchange_.ranks().world_size();
-  backward_.send_bytes.assign(static_cast<std::size_t>(world_size), 0);
-  backward_.recv_bytes.assign(static_cast<std::size_t>(world_size), 0);
+void ShardedEmbedding::start_gradient() {
+  const int self = exchange_.rank(), world_size = exchange_.world_size();
+  backward_.clear(world_size);
   const auto sent_units = [&](int rank, const HeldShard& held) {
-    const SentStream& sent = ids_.sent(rank, held.stream);
+    const SentStream& sent = current_.sent(rank, held.stream);
     return units(gradient_unit(held, sent.is_distinct), sent.bags, sent.ids);
   };
   for (int rank = 0; rank < world_size; ++rank) {
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)])
       backward_.send_bytes[rank] += wire_bytes(options_.backward, sent_units(rank, held), held.shard.cols);
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(self)]) {
-      const OwnedStream& stream = ids_.owned(held.stream);
+      const OwnedStream& stream = current_.owned(held.stream);
       const JaggedView bags = stream.of_source(rank);
       const Unit unit = gradient_unit(held, stream.is_distinct[static_cast<std::size_t>(rank)]);
       backward_.recv_bytes[rank] += wire_bytes(
           options_.backward, units(unit, bags.bags(), bags.offsets.back() - bags.offsets.front()), held.shard.cols);
     }
   }
-  std::byte* out = sized(backward_.send, backward_.send_bytes).data();
+  backward_.reserve();
+  std::byte* out = backward_.send.data();
   for (int rank = 0; rank < world_size; ++rank)
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
       const std::int64_t vectors = sent_units(rank, held);
@@ -270,14 +291,13 @@ void ShardedEmbedding::exchange_gradient() {
       }
       out += wire_bytes(options_.backward, vectors, held.shard.cols);
     }
-  exchange_.run("pooled gradients", backward_.send, backward_.send_bytes, sized(backward_.recv, backward_.recv_bytes),
-                backward_.recv_bytes);
+  backward_pending_ = exchange_.start("pooled gradients", current_.step(), backward_);
 }
 
 void ShardedEmbedding::update(std::int64_t step, float rate_factor) {
-  const int self = exchange_.ranks().rank(), world_size = exchange_.ranks().world_size();
+  const int self = exchange_.rank(), world_size = exchange_.world_size();
   const auto& own = layout_.shards[static_cast<std::size_t>(self)];
-  std::vector<std::int64_t> source_offset = byte_offsets(backward_.recv_bytes, 1);  // of the next shard's gradients
+  std::vector<std::int64_t> source_offset = backward_.recv_offsets;  // of the next shard's gradients
   std::vector<const float*> gradients;
   std::vector<std::size_t> split;  // shards whose rows' statistic spans ranks: they wait for each other's squares
   std::vector<RowUpdate> waiting;
@@ -289,7 +309,7 @@ void ShardedEmbedding::update(std::int64_t step, float rate_factor) {
   };
   for (std::size_t s = 0; s < own.size(); ++s) {
     const EmbeddingTable& table = tables_[own[s].table];
-    const OwnedStream& stream = ids_.owned(own[s].stream);
+    const OwnedStream& stream = current_.owned(own[s].stream);
     const std::int64_t cols = own[s].shard.cols;
     const auto& first = table.pooling == Pooling::none ? stream.first_id : stream.first_bag;
     if (options_.backward != Wire::fp32) scratch_.resize(static_cast<std::size_t>(first.back() * cols));
@@ -333,10 +353,8 @@ bool ShardedEmbedding::splits_row_statistic(std::int64_t table) const {
 /// ids, so they have touched the same rows in the same order. [split shard][touched rows, pieces of the whole row].
 std::vector<std::vector<float>> ShardedEmbedding::exchange_squares(std::span<const std::size_t> split,
                                                                    std::span<const RowUpdate> updates) {
-  const int self = exchange_.ranks().rank(), world_size = exchange_.ranks().world_size();
+  const int self = exchange_.rank(), world_size = exchange_.world_size();
   const auto& own = layout_.shards[static_cast<std::size_t>(self)];
-  std::vector<float> send;
-  std::vector<std::int64_t> send_bytes(static_cast<std::size_t>(world_size), 0), recv_bytes = send_bytes;
   std::vector<std::vector<float>> mine, whole(split.size());
   for (std::size_t i = 0; i < split.size(); ++i) {
     const EmbeddingTable& table = tables_[own[split[i]].table];
@@ -349,14 +367,18 @@ std::vector<std::vector<float>> ShardedEmbedding::exchange_squares(std::span<con
         if (const Shard* theirs = plan_.shard_on(rank, static_cast<std::size_t>(own[split[i]].table)))
           function(rank, i, *theirs);
   };
+  squares_.clear(world_size);
   each_part([&](int rank, std::size_t i, const Shard& theirs) {
-    send.insert(send.end(), mine[i].begin(), mine[i].end());
-    send_bytes[rank] += static_cast<std::int64_t>(mine[i].size() * sizeof(float));
-    recv_bytes[rank] += updates[i].touched() * square_count(theirs.cols) * static_cast<std::int64_t>(sizeof(float));
+    squares_.send_bytes[rank] += static_cast<std::int64_t>(mine[i].size() * sizeof(float));
+    squares_.recv_bytes[rank] +=
+        updates[i].touched() * square_count(theirs.cols) * static_cast<std::int64_t>(sizeof(float));
   });
-  std::vector<std::byte> received;
-  exchange_.run("row squares", std::as_bytes(std::span(send)), send_bytes, sized(received, recv_bytes), recv_bytes);
-  const auto* from = reinterpret_cast<const float*>(received.data());
+  squares_.reserve();
+  std::byte* out = squares_.send.data();
+  each_part(
+      [&](int, std::size_t i, const Shard&) { out = std::ranges::copy(std::as_bytes(std::span(mine[i])), out).out; });
+  exchange_.run("row squares", current_.step(), squares_);
+  const auto* from = reinterpret_cast<const float*>(squares_.recv.data());
   each_part([&](int, std::size_t i, const Shard& theirs) {
     const std::int64_t width = square_count(theirs.cols), all = square_count(tables_[own[split[i]].table].dim);
     for (std::int64_t row = 0; row < updates[i].touched(); ++row, from += width)

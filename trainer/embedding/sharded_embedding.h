@@ -5,11 +5,12 @@
 //   (the model)        reads pooled(t), writes pooled_gradient(t)
 //   exchange_gradient  gradients of the pooled vectors go to the owners
 //   update             owners add duplicate rows' gradients and apply the optimizer, once a row
-// An owner sees the samples of the global batch in their global order whatever the number of ranks. Where a table's
-// rows are divided, `exact` exchanges the rows of a bag one by one and pools them where the sample lives, in bag order:
-// then no sharding and no world size changes a bit of the result. Without it owners pool what they hold (a sum over
-// parts, equal up to rounding) and a stream's repeated rows travel once where that is fewer bytes. Not thread-safe; one
-// instance a rank.
+// Each exchange also comes in two halves, start_… and finish_…, with other work between them: start_next_input sends
+// the next batch's ids while this one is trained. Every rank calls the same functions in the same order. An owner sees
+// the samples of the global batch in their global order whatever the number of ranks. Where a table's rows are divided,
+// `exact` exchanges the rows of a bag one by one and pools them where the sample lives, in bag order: then no sharding
+// and no world size changes a bit of the result. Without it owners pool what they hold (a sum over parts, equal up to
+// rounding) and a stream's repeated rows travel once where that is fewer bytes. Not thread-safe; one instance a rank.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,7 @@ struct EmbeddingOptions {
   std::string all_to_all = "library";
   double average_decay = 0;  // 0: no weight average
   bool exact = true;         // the same bits under every plan; off: fewer bytes
+  bool overlap = true;       // exchanges are under way between their halves
   Wire forward = Wire::fp32, backward = Wire::fp32;
 };
 
@@ -54,13 +56,29 @@ class ShardedEmbedding {
   /// ranks' parts. `for_update`: the batch will be trained on.
   void exchange_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step,
                       bool for_update = true);
+  /// The same for the batch after the current one; `batch` stays as it is. exchange_input() with the same step then
+  /// only waits for it. send_next_ids() moves it on at a point that all ranks pass: in the middle of the other work.
+  void start_next_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step);
+  void send_next_ids();
   /// `averaged`: looks up the averaged weights, which settle() has brought up to date.
-  void lookup(bool averaged = false);
+  void lookup(bool averaged = false) {
+    start_lookup(averaged);
+    finish_lookup();
+  }
+  void start_lookup(bool averaged = false);
+  void finish_lookup();
   /// [B_local, dim of t], or [ids, dim] without pooling; valid until the next lookup.
   std::span<float> pooled(std::int64_t table) { return part(pooled_, table); }
   /// The same shape, zero after lookup; to be written by the model's backward, valid until exchange_gradient.
   std::span<float> pooled_gradient(std::int64_t table) { return part(gradient_, table); }
-  void exchange_gradient();
+  void exchange_gradient() {
+    start_gradient();
+    finish_gradient();
+  }
+  void start_gradient();
+  void finish_gradient() { exchange_.wait(*backward_pending_); }
+  /// Moves whatever is under way on without waiting.
+  void progress();
   /// One optimizer step on the rows of this batch; each table's base rate is multiplied by `rate_factor`.
   /// `step` counts from 1. Collective where a row-wise statistic spans column shards. Errors: numbers, naming table and
   /// row, where a row's gradient is not finite.
@@ -68,18 +86,11 @@ class ShardedEmbedding {
   /// Brings every row's average up to `step` (rows that no batch touched lag behind on purpose).
   void settle(std::int64_t step);
 
-  /// Bytes sent by this rank in the last batch's exchanges.
+  /// Bytes sent to other ranks, and seconds for which exchanges held this rank up, since this was made.
   std::int64_t bytes_sent() const noexcept { return exchange_.bytes_sent(); }
-  /// Seconds that this rank spent in exchanges since it was made.
-  double exchange_seconds() const noexcept { return exchange_.seconds(); }
+  double exposed_seconds() const noexcept { return exchange_.exposed_seconds(); }
 
  private:
-  /// Bytes of one direction, in the order [rank][shard there].
-  struct Traffic {
-    std::vector<std::byte> send, recv;
-    std::vector<std::int64_t> send_bytes, recv_bytes;
-  };
-
   std::span<float> part(std::vector<float>& of, std::int64_t table) {
     return std::span(of).subspan(static_cast<std::size_t>(table_start_[table]),
                                  static_cast<std::size_t>(table_start_[table + 1] - table_start_[table]));
@@ -87,7 +98,8 @@ class ShardedEmbedding {
   Unit forward_unit(const HeldShard& held, bool is_distinct) const;
   Unit gradient_unit(const HeldShard& held, bool is_distinct) const;
   const IdStream& stream_of(int owner, const HeldShard& held) const;
-  void look_up_own_copies(bool averaged);
+  void size_vectors();
+  void look_up_own_copies();
   void place_arrived(int owner, const HeldShard& held, const float* vectors);
   void pool_arrived_rows();
   void gather_gradient(int owner, const HeldShard& held, float* vectors) const;
@@ -100,13 +112,15 @@ class ShardedEmbedding {
   EmbeddingOptions options_;
   ShardLayout layout_;
   Exchange exchange_;
-  IdExchange ids_;
+  IdExchange current_, next_;
   std::optional<Averaging> averaging_;
 
   std::vector<TableShard> shards_;         // as layout_.shards of this rank
   std::vector<std::int64_t> table_start_;  // [tables + 1] first float within pooled_ and gradient_
   std::vector<float> pooled_, gradient_;   // [table][B_local or ids, dim]
-  Traffic forward_, backward_;
+  bool averaged_ = false;                  // of the lookup under way
+  Traffic forward_, backward_, squares_;   // the bytes in the order [rank][shard there]
+  std::unique_ptr<Pending> forward_pending_, backward_pending_;
   std::vector<float> scratch_;  // one shard's vectors between arithmetic and wire
   /// Exact mode: where the rows of a bag arrived, by table that needs it, [ids of its feature].
   std::vector<std::vector<const float*>> arrived_rows_;
