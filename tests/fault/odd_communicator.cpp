@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -14,10 +15,10 @@
 #include <string_view>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "parallel/agreement.h"
 #include "parallel/error.h"
+#include "tests/fault/odd_allocator.h"
 
 namespace swallowtail::fault {
 
@@ -25,26 +26,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::array<std::pair<std::string_view, Kind>, 11> kKinds{{{"die", Kind::die},
-                                                                    {"stop", Kind::stop},
-                                                                    {"die_inside", Kind::die_inside},
-                                                                    {"stop_inside", Kind::stop_inside},
-                                                                    {"spin", Kind::spin},
-                                                                    {"throw_error", Kind::throw_error},
-                                                                    {"throw_unforeseen", Kind::throw_unforeseen},
-                                                                    {"throw_memory", Kind::throw_memory},
-                                                                    {"other_step", Kind::other_step},
-                                                                    {"other_detail", Kind::other_detail},
-                                                                    {"other_operation", Kind::other_operation}}};
+constexpr std::array<std::string_view, 9> kKinds{
+    "die",          "stop",       "spin",         "throw_error",    "throw_unforeseen",
+    "throw_memory", "other_step", "other_detail", "other_operation"};
+constexpr std::array<std::string_view, 3> kWhens{"before", "inside", "after"};
 
 // The odd rank falls while it waits in the call: after it has come, before the others do.
 constexpr milliseconds kFallsAfter{300}, kOthersComeAfter{600};
-
-std::string_view name_of(Kind kind) {
-  for (const auto& [name, known] : kKinds)
-    if (known == kind) return name;
-  return "";
-}
 
 void say(const std::string& line) {
   fmt::print("{}\n", line);
@@ -65,53 +53,74 @@ class OddCommunicator final : public Communicator {
   int world_size() const noexcept override { return real_->world_size(); }
   int node_local_ranks() const noexcept override { return real_->node_local_ranks(); }
 
-  void all_to_all(const Tag& tag, ConstChunks send, Chunks recv) override { real_->all_to_all(come(tag), send, recv); }
-  void exchange(const Tag& tag, int to, std::span<const std::byte> send, int from, std::span<std::byte> recv) override {
-    real_->exchange(come(tag), to, send, from, recv);
+  void all_to_all(const Tag& tag, ConstChunks send, Chunks recv) override {
+    call(tag, [&](const Tag& odd) { real_->all_to_all(odd, send, recv); });
   }
-  void all_reduce_sum(const Tag& tag, std::span<float> values) override { real_->all_reduce_sum(come(tag), values); }
-  void all_reduce_sum(const Tag& tag, std::span<double> values) override { real_->all_reduce_sum(come(tag), values); }
+  void exchange(const Tag& tag, int to, std::span<const std::byte> send, int from, std::span<std::byte> recv) override {
+    call(tag, [&](const Tag& odd) { real_->exchange(odd, to, send, from, recv); });
+  }
+  void all_reduce_sum(const Tag& tag, std::span<float> values) override {
+    call(tag, [&](const Tag& odd) { real_->all_reduce_sum(odd, values); });
+  }
+  void all_reduce_sum(const Tag& tag, std::span<double> values) override {
+    call(tag, [&](const Tag& odd) { real_->all_reduce_sum(odd, values); });
+  }
   void all_reduce_sum(const Tag& tag, std::span<std::int64_t> values) override {
-    real_->all_reduce_sum(come(tag), values);
+    call(tag, [&](const Tag& odd) { real_->all_reduce_sum(odd, values); });
   }
   void all_reduce_max(const Tag& tag, std::span<std::int64_t> values) override {
-    real_->all_reduce_max(come(tag), values);
+    call(tag, [&](const Tag& odd) { real_->all_reduce_max(odd, values); });
   }
   void all_gather(const Tag& tag, std::span<const std::byte> send, Chunks recv) override {
-    real_->all_gather(come(tag), send, recv);
+    call(tag, [&](const Tag& odd) { real_->all_gather(odd, send, recv); });
   }
   void broadcast(const Tag& tag, int root, std::span<std::byte> bytes) override {
-    real_->broadcast(come(tag), root, bytes);
+    call(tag, [&](const Tag& odd) { real_->broadcast(odd, root, bytes); });
   }
-  void barrier(const Tag& tag) override { real_->barrier(come(tag)); }
+  void barrier(const Tag& tag) override {
+    call(tag, [&](const Tag& odd) { real_->barrier(odd); });
+  }
 
  private:
-  /// Every call goes through here; the tag is what this rank comes with.
-  Tag come(const Tag& tag) {
-    if (!fault_ || tag.step != fault_->step || tag.operation != fault_->operation) return tag;
-    if (++occurrences_ != fault_->occurrence) return tag;
-    const bool inside = fault_->kind == Kind::die_inside || fault_->kind == Kind::stop_inside;
-    if (rank() == fault_->rank) return inject(tag);
-    if (inside) std::this_thread::sleep_for(kOthersComeAfter);
-    return tag;
+  /// Every call goes through here. `real` gets the tag that this rank comes with.
+  template <typename Real>
+  void call(const Tag& tag, Real real) {
+    const bool is_here = fault_ && tag.step == fault_->step && tag.operation == fault_->operation &&
+                         ++occurrences_ == fault_->occurrence;
+    if (!is_here) return real(tag);
+    if (rank() != fault_->rank) {
+      if (fault_->when == When::inside) std::this_thread::sleep_for(kOthersComeAfter);
+      return real(tag);
+    }
+    const auto now = [fault = *fault_, tag] {
+      say(fmt::format("rank {} injects {} {} {}", fault.rank, kKinds[static_cast<std::size_t>(fault.kind)],
+                      kWhens[static_cast<std::size_t>(fault.when)], call_name(tag.operation, tag.step)));
+      fall(fault.kind);
+    };
+    switch (fault_->when) {
+      case When::before:
+        now();
+        return real(odd_tag(tag));
+      case When::inside:
+        std::thread([now] {
+          std::this_thread::sleep_for(kFallsAfter);
+          now();
+        }).detach();
+        return real(tag);
+      case When::after:
+        real(tag);
+        return trap_next_allocation(now);
+    }
   }
 
-  Tag inject(const Tag& tag) {
-    const Kind kind = fault_->kind;
-    say(fmt::format("rank {} injects {} at {}", rank(), name_of(kind), call_name(tag.operation, tag.step)));
+  /// Comes back where the fault is the tag.
+  static void fall(Kind kind) {
     switch (kind) {
       case Kind::die:
         kill(getpid(), SIGKILL);
         break;
       case Kind::stop:
         kill(getpid(), SIGSTOP);
-        break;
-      case Kind::die_inside:
-      case Kind::stop_inside:
-        std::thread([kind] {
-          std::this_thread::sleep_for(kFallsAfter);
-          kill(getpid(), kind == Kind::die_inside ? SIGKILL : SIGSTOP);
-        }).detach();
         break;
       case Kind::spin:
         spin();
@@ -122,12 +131,16 @@ class OddCommunicator final : public Communicator {
       case Kind::throw_memory:
         throw std::bad_alloc();
       case Kind::other_step:
-        return {tag.operation, tag.step + 1, tag.detail};
       case Kind::other_detail:
-        return {tag.operation, tag.step, tag.detail + 1};
       case Kind::other_operation:
-        return {"odd operation", tag.step, tag.detail};
+        break;
     }
+  }
+
+  Tag odd_tag(Tag tag) const {
+    if (fault_->kind == Kind::other_step) ++tag.step;
+    if (fault_->kind == Kind::other_detail) ++tag.detail;
+    if (fault_->kind == Kind::other_operation) tag.operation = "odd operation";
     return tag;
   }
 
@@ -141,18 +154,27 @@ class OddCommunicator final : public Communicator {
 std::optional<Fault> fault_from_environment() {
   const char* const text = std::getenv("SWALLOWTAIL_TEST_FAULT");
   if (text == nullptr) return std::nullopt;
-  std::vector<std::string> words;
   std::string_view rest = text;
-  for (int i = 0; i < 4; ++i) {
+  const auto next = [&] {
     const auto colon = rest.find(':');
     if (colon == std::string_view::npos) throw std::invalid_argument("SWALLOWTAIL_TEST_FAULT has too few parts");
-    words.emplace_back(rest.substr(0, colon));
+    const auto word = rest.substr(0, colon);
     rest.remove_prefix(colon + 1);
-  }
-  for (const auto& [name, kind] : kKinds)
-    if (name == words[0])
-      return Fault{kind, std::stoi(words[1]), std::string(rest), std::stoll(words[2]), std::stoi(words[3])};
-  throw std::invalid_argument("SWALLOWTAIL_TEST_FAULT names an unknown kind: " + words[0]);
+    return std::string(word);
+  };
+  const auto place = [](const auto& names, const std::string& name) {
+    const auto found = std::ranges::find(names, name);
+    if (found == names.end()) throw std::invalid_argument("SWALLOWTAIL_TEST_FAULT does not know " + name);
+    return found - names.begin();
+  };
+  Fault fault{};
+  fault.kind = static_cast<Kind>(place(kKinds, next()));
+  fault.when = static_cast<When>(place(kWhens, next()));
+  fault.rank = std::stoi(next());
+  fault.step = std::stoll(next());
+  fault.occurrence = std::stoi(next());
+  fault.operation = rest;
+  return fault;
 }
 
 std::unique_ptr<Communicator> make_odd_communicator(std::unique_ptr<Communicator> real, std::optional<Fault> fault) {

@@ -12,11 +12,9 @@
 namespace swallowtail::fault {
 
 enum class Kind : std::uint8_t {
-  die,               // SIGKILL before the call: the others wait in it
-  stop,              // SIGSTOP before the call
-  die_inside,        // SIGKILL while this rank waits in the call for the others, which come later
-  stop_inside,       // SIGSTOP likewise
-  spin,              // an endless loop before the call
+  die,               // SIGKILL
+  stop,              // SIGSTOP
+  spin,              // an endless loop
   throw_error,       // an Error with a place of its own
   throw_unforeseen,  // what a library throws
   throw_memory,      // std::bad_alloc
@@ -25,19 +23,26 @@ enum class Kind : std::uint8_t {
   other_operation,   // … for another purpose
 };
 
-struct Fault {
-  Kind kind;
-  int rank;
-  std::string operation;
-  std::int64_t step;
-  int occurrence = 1;  // of (operation, step): an algorithm may be made of several calls with one tag
+enum class When : std::uint8_t {
+  before,  // the others wait in the call, or come to it
+  inside,  // this rank waits in the call; the others come later. For die and stop
+  after,   // in the middle of what LibTorch computes next. Not for a rank that comes to the call otherwise
 };
 
-/// From SWALLOWTAIL_TEST_FAULT="KIND:RANK:STEP:OCCURRENCE:OPERATION"; empty without it. Throws on anything else.
+struct Fault {
+  Kind kind;
+  When when;
+  int rank;
+  std::int64_t step;
+  int occurrence;  // of (operation, step), from 1: an algorithm may be made of several calls with one tag
+  std::string operation;
+};
+
+/// From SWALLOWTAIL_TEST_FAULT="KIND:WHEN:RANK:STEP:OCCURRENCE:OPERATION"; empty without it. Throws on anything else.
 std::optional<Fault> fault_from_environment();
 
-/// Says on standard output which process this rank is, and "rank 1 injects stop before pooled vectors (step 4)" right
-/// before it does: a test whose fault never came must not pass.
+/// Says on standard output which process this rank is, and "rank 1 injects stop before pooled vectors (step 4)" when it
+/// does: a test whose fault never came must not pass.
 std::unique_ptr<Communicator> make_odd_communicator(std::unique_ptr<Communicator> real, std::optional<Fault> fault);
 
 }  // namespace swallowtail::fault

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "trainer/cli/command.h"
 #include "trainer/cli/report_text.h"
@@ -15,6 +17,7 @@ constexpr std::array kFlags{
     Flag{"resume", "", "go on from the newest good checkpoint of the run"},
     Flag{"force", "", "replace an existing run"},
     Flag{"dry-run", "", "check everything, print the memory bill, write nothing"},
+    Flag{"trace", "", "write trace.json, a timeline of ranks and phases; as report.trace=true"},
     Flag{"quiet", "", "no progress, no closing lines"},
     Flag{"help-config", "", "every key of the experiment file: type, default, range, meaning"},
 };
@@ -28,7 +31,9 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
   if (arguments.has("resume") && arguments.has("force"))
     throw Error{ExitCode::usage, "--resume goes on with a run and --force replaces it", "command line",
                 "give one of them"};
-  const auto experiment = Experiment::load(arguments.rest()[0], arguments.overrides());
+  std::vector<std::string> overrides = arguments.overrides();
+  if (arguments.has("trace")) overrides.emplace_back("report.trace=true");
+  const auto experiment = Experiment::load(arguments.rest()[0], overrides);
   const TrainRequest request{.resume = arguments.has("resume"),
                              .force = arguments.has("force"),
                              .dry_run = arguments.has("dry-run"),

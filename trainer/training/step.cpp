@@ -5,7 +5,6 @@
 #include <cmath>
 #include <string>
 
-#include "parallel/activity.h"
 #include "parallel/deterministic_reduce.h"
 
 namespace swallowtail {
@@ -67,6 +66,7 @@ std::span<const T> part(const std::vector<T>& values, std::int64_t begin, std::i
 }  // namespace
 
 StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clock) {
+  clock.begin_step(input.step);
   Communicator& ranks = session.ranks;
   const auto [first_chunk, end_chunk] = session.share.rank_chunks(input.batch_samples, ranks.rank());
   const std::int64_t chunks = session.share.chunks(input.batch_samples);
@@ -81,7 +81,6 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
     session.embedding.lookup();
   }
 
-  report_activity("forward and backward", input.step);
   const std::int64_t dense_size = session.dense.size();
   TreeSum tree(dense_size, chunks, first_chunk, end_chunk);
   // Chunk sums of the loss, and one place for the wish to stop: own places filled, others zero, so that the sum over
@@ -142,7 +141,6 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
       ranks.all_reduce_sum(Tag{"dense gradients", input.step}, session.dense.gradient());
   }
   const auto timed = clock.time(StepPhase::update);
-  report_activity("update", input.step);
   if (const auto bad = session.dense.non_finite_gradient()) {
     if (!skip_bad)
       throw Error{ExitCode::numbers, fmt::format("the gradient is not finite in step {}", input.step),

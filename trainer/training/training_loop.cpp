@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "parallel/activity.h"
 #include "trainer/data/sample_order.h"
 #include "trainer/training/step.h"
 
@@ -80,12 +79,12 @@ bool TrainingLoop::run_epoch(RunState& state) {
       [this](std::int64_t batch) { return session_.share.rank_samples(batch, session_.ranks.rank()); }, state.batch);
   Batch batch;
   if (state.batch == 0) state.epoch_loss = 0;
-  for (;;) {
+  while (state.step < total_steps_) {
     const auto start = std::chrono::steady_clock::now();
-    report_activity("data.next_batch", state.step + 1);
+    clock_.begin_step(state.step + 1);
     {
       const auto timed = clock_.time(StepPhase::data);
-      if (state.step >= total_steps_ || !loader.next(batch)) break;
+      if (!loader.next(batch)) break;
     }
     const std::int64_t global = std::min(batch_samples_, session_.data.train->size() - state.batch * batch_samples_);
     const double factor = schedule_.factor(state.step + 1);
@@ -187,7 +186,6 @@ bool TrainingLoop::validate(RunState& state) {
 
 void TrainingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
-  report_activity("checkpoint", state.step);
   const auto timed = clock_.time(StepPhase::checkpoint);
   nlohmann::json saved = to_json(state);
   saved["data"] = session_.data.fingerprint;
