@@ -1,5 +1,7 @@
 #include <array>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "trainer/cli/command.h"
 #include "trainer/cli/experiment_argument.h"
@@ -13,6 +15,7 @@ constexpr std::array kFlags{
     Flag{"resume", "", "go on from the newest good checkpoint of the run"},
     Flag{"force", "", "replace an existing run"},
     Flag{"dry-run", "", "check everything, print the memory bill, write nothing"},
+    Flag{"trace", "", "write trace.json, a timeline of ranks and phases; as report.trace=true"},
     Flag{"quiet", "", "no progress, no closing lines"},
     Flag{"help-config", "", "every key of the experiment file: type, default, range, meaning"},
 };
@@ -21,7 +24,9 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
   if (arguments.has("resume") && arguments.has("force"))
     throw Error{ExitCode::usage, "--resume goes on with a run and --force replaces it", "command line",
                 "give one of them"};
-  const Experiment experiment = experiment_argument(arguments);
+  std::vector<std::string> more;
+  if (arguments.has("trace")) more.emplace_back("report.trace=true");
+  const Experiment experiment = experiment_argument(arguments, more);
   const TrainRequest request{.resume = arguments.has("resume"),
                              .force = arguments.has("force"),
                              .dry_run = arguments.has("dry-run"),

@@ -256,6 +256,16 @@ const std::array kKeys{
         .default_value = "true",
         .meaning = "writes TensorBoard event files"},
     Key{.path = "report.html", .kind = Kind::boolean, .default_value = "true", .meaning = "writes report.html"},
+    Key{.path = "report.trace",
+        .kind = Kind::boolean,
+        .default_value = "false",
+        .meaning = "writes trace.json: when each rank was in which phase, for ui.perfetto.dev; as --trace"},
+    Key{.path = "report.trace_steps",
+        .kind = Kind::integer,
+        .default_value = "200",
+        .meaning = "how many steps the trace keeps, from the start of the run or of its resumption",
+        .unit = "steps",
+        .range = between(1, 1e6)},
 };
 
 }  // namespace

@@ -75,19 +75,20 @@ JaggedView OwnedStream::of_source(int rank) const {
   return {ids.values, std::span(ids.offsets).subspan(begin, end - begin + 1), ids.weights};
 }
 
-IdExchange::IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, IdExchangeOptions options)
-    : layout_(&layout), options_(options) {
+IdExchange::IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, DistinctStreams& choices,
+                       IdExchangeOptions options)
+    : layout_(&layout), choices_(&choices), options_(options) {
   const std::size_t world_size = layout.streams.size();
   bag_cols_.resize(world_size);
   id_cols_.resize(world_size);
   sent_.resize(world_size);
-  is_distinct_.resize(world_size);
+  choices_->chosen.resize(world_size);
   for (std::size_t owner = 0; owner < world_size; ++owner) {
     const std::size_t streams = layout.streams[owner].size();
     bag_cols_[owner].assign(streams, 0);
     id_cols_[owner].assign(streams, 0);
     sent_[owner].resize(streams);
-    is_distinct_[owner].assign(streams, false);
+    choices_->chosen[owner].assign(streams, false);
     for (const HeldShard& held : layout.shards[owner])
       (tables[held.table].pooling == Pooling::none ? id_cols_ : bag_cols_)[owner][held.stream] += held.shard.cols;
   }
@@ -145,8 +146,8 @@ bool IdExchange::pays(int owner, std::size_t stream, std::int64_t distinct, int 
 void IdExchange::choose_distinct(int owner, std::size_t stream, int self) {
   SentStream& sent = sent_[static_cast<std::size_t>(owner)][stream];
   const IdStream& of = layout_->streams[static_cast<std::size_t>(owner)][stream];
-  auto&& chosen = is_distinct_[static_cast<std::size_t>(owner)][stream];
-  const bool counts = batches_ % kBatchesAChoice == 0;
+  auto&& chosen = choices_->chosen[static_cast<std::size_t>(owner)][stream];
+  const bool counts = for_update_ && choices_->batches % kBatchesAChoice == 0;
   // Copies of a table must get the same sums on every rank, so all of them choose by the same batches.
   if (sent.ids == 0 || !(chosen || counts) || (of.is_copy && !for_update_)) return;
   const std::vector<std::int64_t>& values = batch_->ids[of.feature].values;
@@ -284,7 +285,7 @@ void IdExchange::start(const Batch& batch, std::span<const std::int64_t> batch_s
   if (options_.deduplicate)
     for (int owner = 0; owner < world_size; ++owner)
       for (std::size_t s = 0; s < sent_[static_cast<std::size_t>(owner)].size(); ++s) choose_distinct(owner, s, self);
-  ++batches_;
+  if (for_update) ++choices_->batches;
 
   std::vector<Counts> counts;
   counts_.clear(world_size);
@@ -320,7 +321,8 @@ void IdExchange::progress() {
   if (pending_) pending_->test();
 }
 
-void IdExchange::finish(Exchange& exchange) {
+void IdExchange::finish(const Batch& batch, Exchange& exchange) {
+  batch_ = &batch;
   send_ids(exchange);
   exchange.wait(*pending_);
   pending_.reset();

@@ -33,6 +33,13 @@ struct OwnedStream {
   JaggedView of_source(int rank) const;
 };
 
+/// Which streams send each row once. Kept for a while, so that rows are counted seldom; shared by the exchanges of one
+/// set of tables, so that it does not matter which of them a batch takes.
+struct DistinctStreams {
+  std::vector<std::vector<bool>> chosen;  // [owner][stream]
+  std::int64_t batches = 0;               // that were for an update
+};
+
 struct IdExchangeOptions {
   bool deduplicate = false;  // a stream's rows once, where that moves fewer bytes
   Wire forward = Wire::fp32, backward = Wire::fp32;
@@ -41,9 +48,11 @@ struct IdExchangeOptions {
 /// The ids of one batch on their way. Two may live at once: the next batch's while this one is trained.
 class IdExchange {
  public:
-  IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, IdExchangeOptions options);
+  /// layout and choices outlive this.
+  IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, DistinctStreams& choices,
+             IdExchangeOptions options);
 
-  /// Collective. `batch` (this rank's part; outlives the use of sent()) and all ranks' parts [P]. Without `for_update`
+  /// Collective. `batch` (this rank's part) and all ranks' parts [P]. Without `for_update`
   /// copies of tables on other ranks get no ids.
   void start(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step, bool for_update,
              Exchange& exchange);
@@ -51,7 +60,8 @@ class IdExchange {
   void progress();
   /// Between start() and finish(), collective: the ids follow their counts. finish() does it where nobody did.
   void send_ids(Exchange& exchange);
-  void finish(Exchange& exchange);
+  /// `batch`: the one of start(), wherever it lies now.
+  void finish(const Batch& batch, Exchange& exchange);
   bool is_under_way() const noexcept { return pending_ != nullptr; }
 
   std::int64_t step() const noexcept { return step_; }
@@ -69,6 +79,7 @@ class IdExchange {
   void unpack(int self);
 
   const ShardLayout* layout_;
+  DistinctStreams* choices_;
   IdExchangeOptions options_;
   std::vector<std::vector<std::int64_t>> bag_cols_, id_cols_;  // [owner][stream] floats a bag and an id carries
   const Batch* batch_ = nullptr;
@@ -76,11 +87,10 @@ class IdExchange {
   std::vector<std::int64_t> batch_sizes_;
   std::vector<std::vector<SentStream>> sent_;  // [owner][stream]
   std::vector<OwnedStream> owned_;             // [own stream]
-  std::int64_t step_ = 0, batches_ = 0;
+  std::int64_t step_ = 0;
   Traffic counts_, payload_;  // counts first, then, when they have come, the ids
   bool sends_ids_ = false;
   std::unique_ptr<Pending> pending_;
-  std::vector<std::vector<bool>> is_distinct_;  // [owner][stream] the last choice
 };
 
 }  // namespace swallowtail

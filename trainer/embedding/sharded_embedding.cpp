@@ -17,10 +17,19 @@ std::int64_t units(Unit unit, std::int64_t bags, std::int64_t ids) {
   return unit == Unit::id ? ids : bags;
 }
 
-/// The inverse of a bag's size, by which its mean is made of its sum; 1 for sums.
+/// What the mean of a bag is its sum times of; 1 for sums.
 float inverse_size(const EmbeddingTable& table, const JaggedIds& ids, std::int64_t bag) {
   const std::int64_t size = ids.offsets[bag + 1] - ids.offsets[bag];
   return table.pooling == Pooling::mean && size > 1 ? 1.0F / static_cast<float>(size) : 1.0F;
+}
+
+/// Sums of bags become means, in the columns [0, cols) of `out` [B, dim].
+void divide_by_sizes(const EmbeddingTable& table, const JaggedIds& ids, std::int64_t cols, float* out) {
+  if (table.pooling != Pooling::mean) return;
+  for (std::int64_t bag = 0; bag + 1 < std::ssize(ids.offsets); ++bag) {
+    const float scale = inverse_size(table, ids, bag);
+    for (std::int64_t d = 0; d < cols; ++d) out[bag * table.dim + d] *= scale;
+  }
 }
 
 }  // namespace
@@ -32,8 +41,8 @@ ShardedEmbedding::ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingP
       options_(std::move(options)),
       layout_(make_layout(tables_, plan_)),
       exchange_(options_.all_to_all, options_.overlap, ranks, random::mix(layout_.hash ^ options_.seed)),
-      current_(tables_, layout_, {!options_.exact, options_.forward, options_.backward}),
-      next_(tables_, layout_, {!options_.exact, options_.forward, options_.backward}),
+      current_(tables_, layout_, distinct_, {!options_.exact, options_.forward, options_.backward}),
+      next_(tables_, layout_, distinct_, {!options_.exact, options_.forward, options_.backward}),
       arrived_rows_(tables_.size()) {
   if (options_.average_decay > 0) averaging_.emplace(options_.average_decay);
   for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(ranks.rank())])
@@ -64,7 +73,7 @@ void ShardedEmbedding::exchange_input(const Batch& batch, std::span<const std::i
     std::swap(current_, next_);
   else
     current_.start(batch, batch_sizes, step, for_update, exchange_);
-  current_.finish(exchange_);
+  current_.finish(batch, exchange_);
 }
 
 void ShardedEmbedding::start_next_input(const Batch& batch, std::span<const std::int64_t> batch_sizes,
@@ -74,6 +83,10 @@ void ShardedEmbedding::start_next_input(const Batch& batch, std::span<const std:
 
 void ShardedEmbedding::send_next_ids() {
   if (next_.is_under_way()) next_.send_ids(exchange_);
+}
+
+void ShardedEmbedding::drop_next_input() {
+  if (next_.is_under_way()) next_.finish(next_.batch(), exchange_);
 }
 
 void ShardedEmbedding::progress() {
@@ -194,8 +207,7 @@ void ShardedEmbedding::place_arrived(int owner, const HeldShard& held, const flo
   } else if (unit == Unit::filled_bag) {
     for (std::int64_t i = 0; i < sent.bags; ++i) {
       const std::int64_t bag = sent.bag_of[i];
-      const float scale = inverse_size(table, ids, bag);
-      for (std::int64_t d = 0; d < cols; ++d) out[bag * table.dim + d] += scale * vectors[i * cols + d];
+      for (std::int64_t d = 0; d < cols; ++d) out[bag * table.dim + d] += vectors[i * cols + d];
     }
   } else if (unit == Unit::id) {
     const bool is_whole = sent.places.empty();  // every id of the feature, in order
@@ -213,17 +225,22 @@ void ShardedEmbedding::place_arrived(int owner, const HeldShard& held, const flo
       while (place >= ids.offsets[bag + 1]) ++bag;
       const bool is_pooled = table.pooling != Pooling::none;
       float* to = out + (is_pooled ? bag : place) * table.dim;
-      const float scale = weight(place) * (is_pooled ? inverse_size(table, ids, bag) : 1.0F);
-      for (std::int64_t d = 0; d < cols; ++d) to[d] += scale * vector[d];
+      for (std::int64_t d = 0; d < cols; ++d) to[d] += weight(place) * vector[d];
     }
+    // A divided table's sums are whole only when all owners' vectors have come.
+    if (!stream_of(owner, held).is_partial) divide_by_sizes(table, ids, cols, out);
   }
 }
 
-/// Exact mode: bags whose rows came from several owners are pooled as an owner of all rows would.
+/// What waits for the vectors of all owners: means of divided tables, and in exact mode the pooling of bags whose rows
+/// came from several owners, as an owner of all rows would.
 void ShardedEmbedding::pool_arrived_rows() {
   for (std::size_t t = 0; t < tables_.size(); ++t) {
-    if (arrived_rows_[t].empty()) continue;
     const JaggedIds& ids = current_.batch().ids[tables_[t].feature];
+    const Shard& first = plan_.tables[t].shards.front();
+    if (!options_.exact && first.rows != tables_[t].rows)
+      divide_by_sizes(tables_[t], ids, tables_[t].dim, pooled(static_cast<std::int64_t>(t)).data());
+    if (arrived_rows_[t].empty()) continue;
     pool_rows(arrived_rows_[t], {{}, ids.offsets, ids.weights}, tables_[t].pooling, tables_[t].dim, tables_[t].dim,
               pooled(static_cast<std::int64_t>(t)).data());
     arrived_rows_[t].clear();

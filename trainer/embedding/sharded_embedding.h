@@ -56,10 +56,13 @@ class ShardedEmbedding {
   /// ranks' parts. `for_update`: the batch will be trained on.
   void exchange_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step,
                       bool for_update = true);
-  /// The same for the batch after the current one; `batch` stays as it is. exchange_input() with the same step then
-  /// only waits for it. send_next_ids() moves it on at a point that all ranks pass: in the middle of the other work.
+  /// The same for the batch after the current one. exchange_input() with the same step and the same batch (wherever it
+  /// has been moved to) then only waits for it. send_next_ids() moves it on at a point that all ranks pass: in the
+  /// middle of the other work.
   void start_next_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step);
   void send_next_ids();
+  /// Waits for the next input, which will not be trained. Every rank does.
+  void drop_next_input();
   /// `averaged`: looks up the averaged weights, which settle() has brought up to date.
   void lookup(bool averaged = false) {
     start_lookup(averaged);
@@ -112,6 +115,7 @@ class ShardedEmbedding {
   EmbeddingOptions options_;
   ShardLayout layout_;
   Exchange exchange_;
+  DistinctStreams distinct_;
   IdExchange current_, next_;
   std::optional<Averaging> averaging_;
 

@@ -13,6 +13,7 @@ EmbeddingOptions embedding_options(const Experiment& experiment) {
   const std::string algorithm = experiment.text("parallel.all_to_all");
   options.all_to_all = algorithm == "auto" ? "library" : algorithm;
   options.average_decay = experiment.number("train.average_decay");
+  options.overlap = experiment.boolean("parallel.overlap");
   options.exact = experiment.boolean("train.deterministic");
   const std::string wire = experiment.text("parallel.wire");
   options.forward = *parse_wire(wire);
@@ -34,6 +35,7 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
       loss(loss_options(experiment)),
       seed(static_cast<std::uint64_t>(experiment.integer("seed"))),
+      overlap(experiment.boolean("parallel.overlap")),
       averaging(experiment.number("train.average_decay") > 0) {}
 
 }  // namespace swallowtail

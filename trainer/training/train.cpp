@@ -138,7 +138,9 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   RunState state;
   if (request.resume) state = resume(session, folder, report);
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
-  PhaseClock clock;
+  std::optional<Trace> trace;
+  if (experiment.boolean("report.trace")) trace.emplace(experiment.integer("report.trace_steps"), ranks);
+  PhaseClock clock(trace ? &*trace : nullptr);
   TrainingLoop loop(session, report, clock, folder);
   loop.run(state);
   report.finish_progress();
@@ -196,6 +198,7 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   summary["memory_bill"] = bill;
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
     summary["phases"][std::string(kPhaseNames[phase])] = clock.seconds(static_cast<StepPhase>(phase));
+  if (trace) trace->write(folder / "trace.json", kPhaseNames, ranks);
   summary["machine"] = to_json(machine_facts());
   summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
   summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
