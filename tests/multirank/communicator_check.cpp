@@ -9,6 +9,7 @@
 
 #include "parallel/mpi_communicator.h"
 #include "tests/multirank/communicator_laws.h"
+#include "tests/multirank/pending_laws.h"
 
 namespace swallowtail {
 namespace {
@@ -42,14 +43,22 @@ int run(std::string_view what) {
     return 0;
   }
   int code = 0;
-  for (const std::int64_t part_bytes : {std::int64_t{1} << 30, std::int64_t{64}}) {
-    const auto ranks = make_mpi_communicator({.timeout_s = 60, .part_bytes = part_bytes});
+  // Whole messages; small parts, and the ranks as if on several machines.
+  for (const bool with_machines : {false, true}) {
+    std::vector<int> machines;
+    for (int rank = 0; with_machines && rank < MpiSession::world_size(); ++rank) machines.push_back(rank % 3);
+    const auto ranks = make_mpi_communicator(
+        {.timeout_s = 60, .part_bytes = std::int64_t{1} << (with_machines ? 6 : 30), .machines = machines});
     CommunicatorLaws laws(*ranks);
     laws.check(20);
     const auto digest = laws.tree_digest();
     if (ranks->rank() == 0) fmt::print("digest {:016x} of {} ranks\n", digest, ranks->world_size());
+    PendingLaws pending(*ranks);
+    pending.check(20);
+    pending.check_groups(2, 2);
     auto broken = laws.broken();
-    if (ranks->node_local_ranks() != ranks->world_size())
+    broken.insert(broken.end(), pending.broken().begin(), pending.broken().end());
+    if (ranks->node_local_ranks() != ranks->world_size() && !with_machines)
       broken.emplace_back("all ranks of this test are on one machine");
     for (const auto& law : broken) fmt::print(stderr, "broken on rank {}: {}\n", ranks->rank(), law);
     if (!broken.empty()) code = 1;
