@@ -24,9 +24,10 @@ enum class Kind : std::uint8_t {
 };
 
 enum class When : std::uint8_t {
-  before,  // the others wait in the call, or come to it
-  inside,  // this rank waits in the call; the others come later. For die and stop
-  after,   // in the middle of what LibTorch computes next. Not for a rank that comes to the call otherwise
+  before,   // the others wait in the call, or come to it
+  inside,   // this rank waits in the call; the others come later. For die and stop
+  between,  // after a call that returns at once, before its wait(), where the others are. Not for other_*
+  after,    // in the middle of what LibTorch computes next. Not for other_*
 };
 
 struct Fault {
