@@ -4,9 +4,7 @@
 #pragma once
 
 #include <limits>
-#include <span>
 #include <string>
-#include <vector>
 
 namespace swallowtail {
 
@@ -30,20 +28,6 @@ struct NetworkDescription {
   double copy_bandwidth_bytes_per_s = std::numeric_limits<double>::infinity();  // packing of forwarded blocks, a rank
   double round_overhead_s = 0;  // for each round of an exchange beside its messages: kernel launches, synchronisation
   bool operator==(const NetworkDescription&) const = default;
-};
-
-/// Nodes of ranks_per_node ranks each, in order, the last one perhaps smaller: the machine index of each rank.
-std::vector<int> full_nodes(int world_size, int ranks_per_node);
-
-/// Where each rank stands.
-struct Topology {
-  explicit Topology(std::span<const int> node_of);
-
-  std::vector<int> node_of;                     // [world_size]: machine index, any numbers; from 0 without gaps here
-  std::vector<int> place_of;                    // [world_size]: index of the rank among its node's ranks
-  std::vector<std::vector<int>> ranks_of_node;  // [nodes]: ascending
-  int world_size() const noexcept { return static_cast<int>(node_of.size()); }
-  int nodes() const noexcept { return static_cast<int>(ranks_of_node.size()); }
 };
 
 }  // namespace swallowtail

@@ -1,4 +1,4 @@
-#include "parallel/simulated/network.h"
+#include "parallel/topology.h"
 
 #include <map>
 
@@ -20,6 +20,13 @@ Topology::Topology(std::span<const int> given) {
     place_of.push_back(static_cast<int>(ranks.size()));
     ranks.push_back(rank);
   }
+}
+
+bool Topology::has_equal_blocks() const noexcept {
+  const auto block = ranks_of_node.front().size();
+  for (int rank = 0; rank < world_size(); ++rank)
+    if (node(rank) != rank / static_cast<int>(block)) return false;
+  return static_cast<std::size_t>(world_size()) % block == 0;
 }
 
 }  // namespace swallowtail
