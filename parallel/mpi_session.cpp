@@ -142,6 +142,11 @@ MpiSession::MpiSession() {
             "MPI_Comm_split_type", "start");
   MPI_Comm_rank(mpi->node, &mpi->node_rank);
   MPI_Comm_size(mpi->node, &mpi->node_ranks);
+  int first_of_node = mpi->rank;
+  check_mpi(MPI_Bcast(&first_of_node, 1, MPI_INT, 0, mpi->node), "MPI_Bcast", "start");
+  std::vector<int> nodes(static_cast<std::size_t>(mpi->world_size));
+  check_mpi(MPI_Allgather(&first_of_node, 1, MPI_INT, nodes.data(), 1, MPI_INT, mpi->world), "MPI_Allgather", "start");
+  mpi->node_of = numbered_in_order(nodes);
   make_board(*mpi);
   state = mpi.release();
   if (provided < MPI_THREAD_MULTIPLE)
