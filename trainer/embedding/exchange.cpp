@@ -2,8 +2,6 @@
 
 #include <chrono>
 
-#include "parallel/all_to_all/all_to_all.h"
-
 namespace swallowtail {
 
 namespace {
@@ -40,9 +38,9 @@ std::unique_ptr<Pending> Exchange::start(const char* operation, std::int64_t ste
   const auto begin = Clock::now();
   std::unique_ptr<Pending> pending;
   if (overlap_) {
-    pending = ranks_.start_all_to_all(tag, send, recv);
+    pending = all_to_all_.start(tag, send, recv, traffic.expected_a_peer);
   } else {
-    all_to_all(algorithm_, ranks_, tag, send, recv);
+    all_to_all_.run(tag, send, recv, traffic.expected_a_peer);
     pending = std::make_unique<Done>();
   }
   exposed_seconds_ += seconds_since(begin);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
+#include <numeric>
 
 #include "kernels/random.h"
 
@@ -81,16 +81,22 @@ IdExchange::IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout
   const std::size_t world_size = layout.streams.size();
   bag_cols_.resize(world_size);
   id_cols_.resize(world_size);
+  mean_ids_.resize(world_size);
   sent_.resize(world_size);
   choices_->chosen.resize(world_size);
   for (std::size_t owner = 0; owner < world_size; ++owner) {
     const std::size_t streams = layout.streams[owner].size();
     bag_cols_[owner].assign(streams, 0);
     id_cols_[owner].assign(streams, 0);
+    mean_ids_[owner].assign(streams, 0);
     sent_[owner].resize(streams);
     choices_->chosen[owner].assign(streams, false);
-    for (const HeldShard& held : layout.shards[owner])
+    for (const HeldShard& held : layout.shards[owner]) {
+      const EmbeddingTable& table = tables[held.table];
+      mean_ids_[owner][held.stream] = table.mean_ids * static_cast<double>(held.shard.rows) /
+                                      static_cast<double>(std::max<std::int64_t>(table.rows, 1));
       (tables[held.table].pooling == Pooling::none ? id_cols_ : bag_cols_)[owner][held.stream] += held.shard.cols;
+    }
   }
 }
 
@@ -299,6 +305,14 @@ void IdExchange::start(const Batch& batch, std::span<const std::int64_t> batch_s
     counts_.recv_bytes[owner] =
         static_cast<std::int64_t>(layout_->streams[static_cast<std::size_t>(self)].size() * sizeof(Counts));
   }
+  std::size_t streams = 0;
+  double ids = 0;  // of a sample, over all streams
+  for (std::size_t owner = 0; owner < layout_->streams.size(); ++owner)
+    for (std::size_t s = 0; s < layout_->streams[owner].size(); ++s, ++streams) ids += mean_ids_[owner][s];
+  const double peers = static_cast<double>(world_size) * world_size;
+  const auto samples = static_cast<double>(std::reduce(batch_sizes_.begin(), batch_sizes_.end()));
+  counts_.expected_a_peer = static_cast<std::int64_t>(streams * sizeof(Counts)) / world_size;
+  payload_.expected_a_peer = static_cast<std::int64_t>(samples * ids * sizeof(std::uint32_t) / peers);
   counts_.reserve();
   std::ranges::copy(std::as_bytes(std::span(counts)), counts_.send.begin());
   sends_ids_ = false;

@@ -82,6 +82,7 @@ class IdExchange {
   DistinctStreams* choices_;
   IdExchangeOptions options_;
   std::vector<std::vector<std::int64_t>> bag_cols_, id_cols_;  // [owner][stream] floats a bag and an id carries
+  std::vector<std::vector<double>> mean_ids_;                  // [owner][stream] of a sample
   const Batch* batch_ = nullptr;
   bool for_update_ = true;
   std::vector<std::int64_t> batch_sizes_;

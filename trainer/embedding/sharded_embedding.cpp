@@ -40,7 +40,8 @@ ShardedEmbedding::ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingP
       plan_(std::move(plan)),
       options_(std::move(options)),
       layout_(make_layout(tables_, plan_)),
-      exchange_(options_.all_to_all, options_.overlap, ranks, random::mix(layout_.hash ^ options_.seed)),
+      exchange_(options_.all_to_all, options_.costs, options_.overlap, ranks,
+                random::mix(layout_.hash ^ options_.seed)),
       current_(tables_, layout_, distinct_, {!options_.exact, options_.forward, options_.backward}),
       next_(tables_, layout_, distinct_, {!options_.exact, options_.forward, options_.backward}),
       arrived_rows_(tables_.size()) {
@@ -118,6 +119,7 @@ void ShardedEmbedding::start_lookup(bool averaged) {
           options_.forward, units(forward_unit(held, sent.is_distinct), sent.bags, sent.ids), held.shard.cols);
     }
   }
+  forward_.expected_a_peer = vector_bytes_a_peer(options_.forward);
   forward_.reserve();
   std::byte* out = forward_.send.data();
   for (int rank = 0; rank < world_size; ++rank)
@@ -136,6 +138,17 @@ void ShardedEmbedding::start_lookup(bool averaged) {
       out += wire_bytes(options_.forward, vectors, cols);
     });
   forward_pending_ = exchange_.start("pooled vectors", current_.step(), forward_);
+}
+
+/// Mean bytes of one direction from rank to rank, made of what every rank knows.
+std::int64_t ShardedEmbedding::vector_bytes_a_peer(Wire wire) const {
+  std::int64_t samples = 0;
+  for (const std::int64_t size : current_.batch_sizes()) samples += size;
+  double floats = 0;
+  for (const EmbeddingTable& table : tables_)
+    floats += static_cast<double>(table.dim) * (table.pooling == Pooling::none ? table.mean_ids : 1.0);
+  const std::int64_t peers = std::int64_t{exchange_.world_size()} * exchange_.world_size();
+  return wire_bytes(wire, samples, static_cast<std::int64_t>(floats)) / peers;
 }
 
 /// Zeros of this batch's shapes, [table][vectors, dim].
@@ -294,6 +307,7 @@ void ShardedEmbedding::start_gradient() {
           options_.backward, units(unit, bags.bags(), bags.offsets.back() - bags.offsets.front()), held.shard.cols);
     }
   }
+  backward_.expected_a_peer = vector_bytes_a_peer(options_.backward);
   backward_.reserve();
   std::byte* out = backward_.send.data();
   for (int rank = 0; rank < world_size; ++rank)
@@ -390,6 +404,7 @@ std::vector<std::vector<float>> ShardedEmbedding::exchange_squares(std::span<con
     squares_.recv_bytes[rank] +=
         updates[i].touched() * square_count(theirs.cols) * static_cast<std::int64_t>(sizeof(float));
   });
+  squares_.expected_a_peer = vector_bytes_a_peer(Wire::fp32) / kSquareColumns;
   squares_.reserve();
   std::byte* out = squares_.send.data();
   each_part(

@@ -36,9 +36,10 @@ namespace swallowtail {
 struct EmbeddingOptions {
   std::uint64_t seed = 1;
   std::string all_to_all = "library";
-  double average_decay = 0;  // 0: no weight average
-  bool exact = true;         // the same bits under every plan; off: fewer bytes
-  bool overlap = true;       // exchanges are under way between their halves
+  std::shared_ptr<const CostModel> costs{};  // for all_to_all: auto
+  double average_decay = 0;                  // 0: no weight average
+  bool exact = true;                         // the same bits under every plan; off: fewer bytes
+  bool overlap = true;                       // exchanges are under way between their halves
   Wire forward = Wire::fp32, backward = Wire::fp32;
 };
 
@@ -92,6 +93,9 @@ class ShardedEmbedding {
   /// Bytes sent to other ranks, and seconds for which exchanges held this rank up, since this was made.
   std::int64_t bytes_sent() const noexcept { return exchange_.bytes_sent(); }
   double exposed_seconds() const noexcept { return exchange_.exposed_seconds(); }
+  /// How the exchanges choose, and what the pooled vectors of the last batch took.
+  const AllToAll& all_to_all() const noexcept { return exchange_.all_to_all(); }
+  std::string_view pooled_algorithm() const { return all_to_all().chosen(forward_.expected_a_peer).name; }
 
  private:
   std::span<float> part(std::vector<float>& of, std::int64_t table) {
@@ -102,6 +106,7 @@ class ShardedEmbedding {
   Unit gradient_unit(const HeldShard& held, bool is_distinct) const;
   const IdStream& stream_of(int owner, const HeldShard& held) const;
   void size_vectors();
+  std::int64_t vector_bytes_a_peer(Wire wire) const;
   void look_up_own_copies();
   void place_arrived(int owner, const HeldShard& held, const float* vectors);
   void pool_arrived_rows();

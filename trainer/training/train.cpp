@@ -107,9 +107,9 @@ void load_best(Session& session, const RunState& state, const fs::path& folder) 
 }
 
 ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
-  const std::string asked = session.experiment.text("parallel.all_to_all");
   ordered_json exchange;
-  exchange["algorithm"] = asked == "auto" ? "library" : asked;
+  exchange["algorithm"] = session.embedding.pooled_algorithm();
+  exchange["choice"] = session.embedding.all_to_all().describe();
   exchange["bytes_per_step"] = figures.steps_here > 0 ? figures.bytes_sent / figures.steps_here : 0;
   exchange["exposed_fraction"] = figures.train_seconds > 0 ? figures.exchange_seconds / figures.train_seconds : 0.0;
   return exchange;
@@ -138,6 +138,9 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   RunState state;
   if (request.resume) state = resume(session, folder, report);
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
+  if (ranks.world_size() > 1)
+    report.note(fmt::format("all_to_all {}: {}", experiment.text("parallel.all_to_all"),
+                            session.embedding.all_to_all().describe()));
   std::optional<Trace> trace;
   if (experiment.boolean("report.trace")) trace.emplace(experiment.integer("report.trace_steps"), ranks);
   PhaseClock clock(trace ? &*trace : nullptr);
