@@ -163,6 +163,9 @@ MpiSession::~MpiSession() {
   // whoever catches it ends all ranks by fail().
   if (std::uncaught_exceptions() > 0) return;
   state->reporter->finish();
+  // Where a rank aborts while another is in MPI_Finalize, mpirun of Open MPI 4.1 waits for ever with all ranks dead. So
+  // nobody goes there before everybody is past all that may fail.
+  MPI_Barrier(state->world);
   MPI_Comm_free(&state->node);
   MPI_Comm_free(&state->world);
   delete state;
