@@ -31,7 +31,8 @@ PLACES = {
     "forward tag": ("loss", 5, None, "before", 1, "loss"),
     "shuffle": ("pooled vectors", 4, "lookup and shuffle", "before", 1, "pooled vectors"),
     "inside shuffle": ("pooled vectors", 4, None, "inside", 1, "pooled vectors"),
-    "inside pairwise shuffle": ("pooled vectors", 4, "lookup and shuffle", "before", 2, "pooled vectors"),
+    "inside pairwise shuffle": ("pooled vectors", 4, "lookup and shuffle", "before", 3, "pooled vectors"),
+    "between messages": ("pooled vectors", 4, "lookup and shuffle", "between", 3, "pooled vectors"),
     "all_reduce": ("dense gradients", 6, "dense reduction", "before", 1, "dense gradients"),
     "inside all_reduce": ("dense gradients", 6, None, "inside", 1, "dense gradients"),
     # After the 8 steps of an epoch. The embedding's exchanges come a second time in that step, and then the scores.
@@ -51,7 +52,7 @@ CASES = {
     "stop": [("stop", "forward", 3, 2, []), ("stop", "shuffle", 2, 1, []), ("stop", "all_reduce", 3, 0, []),
              ("stop", "scores", 4, 1, []), ("stop", "inside pairwise shuffle", 3, 1, PAIRWISE),
              ("stop", "inside all_reduce", 4, 3, [])],
-    "spin": [("spin", "forward", 4, 3, []), ("spin", "shuffle", 3, 1, PAIRWISE), ("spin", "all_reduce", 2, 0, DETERMINISTIC),
+    "spin": [("spin", "forward", 4, 3, []), ("spin", "shuffle", 3, 1, []), ("spin", "between messages", 3, 1, PAIRWISE), ("spin", "all_reduce", 2, 0, DETERMINISTIC),
              ("spin", "evaluation", 2, 1, [])],
     "throw": [("throw_memory", "forward", 2, 1, []), ("throw_error", "shuffle", 4, 2, []),
               ("throw_unforeseen", "all_reduce", 3, 0, []), ("throw_error", "evaluation", 3, 2, [])],
