@@ -3,7 +3,8 @@
 //   bf16  rounded to nearest even                     error <= 2^-8 of each value
 //   fp16  one fp32 scale (a power of two, so that the block's largest value nearly fills the range) and halves:
 //         error <= 2^-11 of each value, or 2^-39 of the block's largest where that is more
-//   int8  a vector's scale = largest / 127 and its bytes, rounded to nearest: error <= scale / 2 = largest / 254
+//   int8  a vector's scale = largest / 127 and its bytes, rounded to nearest: error <= scale / 2 = largest / 254;
+//         vectors of up to 4 columns go as bf16, which is smaller then
 // padded to a multiple of 4 bytes. Finite values in, finite values out; a NaN or infinity stays one (int8: the whole
 // vector becomes NaN), so that a bad gradient is seen where it arrives.
 // bf16 and fp16 as in IEEE 754 binary16 and its truncated binary32; the row-wise int8 scale follows Guan et al.,

@@ -16,6 +16,9 @@ constexpr std::array kNames{
     std::pair{Wire::fp32, std::string_view("fp32")}, std::pair{Wire::bf16, std::string_view("bf16")},
     std::pair{Wire::fp16, std::string_view("fp16")}, std::pair{Wire::int8, std::string_view("int8")}};
 
+/// What a block of these columns really travels as.
+Wire effective(Wire wire, std::int64_t cols) noexcept { return wire == Wire::int8 && cols <= 4 ? Wire::bf16 : wire; }
+
 std::uint16_t to_bf16(float value) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);  // NaN stays NaN
@@ -121,7 +124,7 @@ std::int64_t wire_bytes(Wire wire, std::int64_t vectors, std::int64_t cols) noex
   const std::int64_t values = vectors * cols;
   if (values == 0) return 0;
   const auto padded = [](std::int64_t bytes) { return (bytes + 3) / 4 * 4; };
-  switch (wire) {
+  switch (effective(wire, cols)) {
     case Wire::fp32:
       return 4 * values;
     case Wire::bf16:
@@ -137,7 +140,7 @@ std::int64_t wire_bytes(Wire wire, std::int64_t vectors, std::int64_t cols) noex
 void encode(Wire wire, const float* values, std::int64_t vectors, std::int64_t cols, std::byte* out) noexcept {
   const std::int64_t count = vectors * cols;
   if (count == 0) return;
-  switch (wire) {
+  switch (effective(wire, cols)) {
     case Wire::fp32:
       std::memcpy(out, values, static_cast<std::size_t>(count) * sizeof(float));
       return;
@@ -158,7 +161,7 @@ void encode(Wire wire, const float* values, std::int64_t vectors, std::int64_t c
 void decode(Wire wire, const std::byte* bytes, std::int64_t vectors, std::int64_t cols, float* out) noexcept {
   const std::int64_t count = vectors * cols;
   if (count == 0) return;
-  switch (wire) {
+  switch (effective(wire, cols)) {
     case Wire::fp32:
       std::memcpy(out, bytes, static_cast<std::size_t>(count) * sizeof(float));
       return;
