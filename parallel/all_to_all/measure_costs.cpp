@@ -15,7 +15,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::array<std::int64_t, 9> kSizes{16, 256, 2048, 8192, 16384, 65536, 262144, 1 << 20, 4 << 20};
-constexpr int kMostRepeats = 9;
+constexpr int kMostTurns = 41;
+constexpr double kSample_s = 2e-4;  // calls back to back until about so long
 constexpr int kBurst = 16;
 
 class Measurement {
@@ -71,11 +72,14 @@ class Measurement {
   }
 
   Link link(const Ring& ring, int flows_a_port) {
-    const double small_s = std::min(step(ring, 8, 1, 4), step(ring, 8, 1, 4));
-    const double burst_s = step(ring, 8, kBurst, 2);
+    const double small_s = std::min({step(ring, 8, 1, 4), step(ring, 8, 1, 4), step(ring, 8, 1, 4)});
+    const double burst_s = std::min(step(ring, 8, kBurst, 2), step(ring, 8, kBurst, 2));
     std::size_t bytes = 65536;
     double large_s = step(ring, bytes, 1, 1);
-    if (large_s < 2e-3) large_s = step(ring, bytes = std::size_t{1} << 20, 1, 2);
+    if (large_s < 2e-3) {
+      bytes = std::size_t{1} << 20;
+      large_s = std::min(step(ring, bytes, 1, 1), step(ring, bytes, 1, 1));
+    }
     Link link;
     link.message_overhead_s = std::clamp((burst_s - small_s) / (2 * (kBurst - 1)), 1e-8, small_s / 2);
     link.latency_s = std::max(1e-8, small_s - 2 * link.message_overhead_s);
@@ -119,50 +123,67 @@ class Measurement {
     return static_cast<double>(kBytes) / std::max(seconds, 1e-7);
   }
 
-  /// Every algorithm at one size, in turns, so that a disturbance meets all; the median of each.
+  /// Rising sizes, each with its share of what is left of the budget.
   void algorithms(CostModel& model) {
+    for (const auto& entry : all_to_all_algorithms())
+      if (!is_like_direct(entry)) measured_.push_back({&entry, AllToAll(entry.name, ranks_), {}});
     for (std::size_t i = 0; i < kSizes.size(); ++i) {
-      const auto bytes = kSizes[i];
-      double round_s = 0;  // all algorithms once, and once more to warm up
-      for (const auto& entry : all_to_all_algorithms()) round_s += model.predict(entry.name, bytes);
-      const double share_s = (budget_s_ - spent_s_) / static_cast<double>(kSizes.size() - i);
-      if (i > 0 && 1.5 * round_s > budget_s_ - spent_s_) return;
-      const int repeats = std::clamp(static_cast<int>(share_s / round_s) - 1, 1, kMostRepeats);
-      measure_size(model, bytes, repeats);
+      double turn_s = 0;
+      for (const auto& one : measured_) turn_s += model.predict(one.entry->name, kSizes[i]);
+      const double left_s = budget_s_ - spent_s_;
+      if (i > 0 && turn_s > left_s) return;
+      measure_size(model, kSizes[i], left_s / static_cast<double>(kSizes.size() - i));
     }
   }
 
-  void measure_size(CostModel& model, std::int64_t bytes, int repeats) {
-    const auto ranks = static_cast<std::size_t>(ranks_.world_size());
-    const std::vector<std::int64_t> counts(ranks, bytes);
+  /// On one machine, or with one rank on each, its rounds are those of the direct exchange.
+  bool is_like_direct(const AllToAllEntry& entry) const {
+    return entry.make == make_hierarchical && (topology_.nodes() == 1 || topology_.nodes() == ranks_.world_size());
+  }
+
+  /// Every algorithm at one size, in turns, so that a disturbance meets all.
+  void measure_size(CostModel& model, std::int64_t bytes, double share_s) {
+    const std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks_.world_size()), bytes);
     const auto offsets = byte_offsets(counts, 1);
-    buffer_.resize(std::max(buffer_.size(), 2 * ranks * static_cast<std::size_t>(bytes)));
-    const auto all = std::span(buffer_);
-    const ConstChunks send{all.first(static_cast<std::size_t>(offsets.back())), offsets};
-    const Chunks recv{all.subspan(static_cast<std::size_t>(offsets.back()), static_cast<std::size_t>(offsets.back())),
-                      offsets};
-    const auto entries = all_to_all_algorithms();
-    std::vector<std::vector<double>> times(entries.size());
-    std::vector<AllToAll> exchanges;
-    for (const auto& entry : entries) exchanges.emplace_back(entry.name, ranks_);
-    for (int repeat = repeats > 1 ? -1 : 0; repeat < repeats; ++repeat)  // the first of several warms up
-      for (std::size_t a = 0; a < entries.size(); ++a) {
-        const int calls = model.predict(entries[a].name, bytes) < 1e-4 ? 3 : 1;
-        const double seconds = time(calls, [&] { exchanges[a].run({"cost model"}, send, recv, bytes); });
-        if (repeat >= 0) times[a].push_back(seconds);
+    const auto all_bytes = static_cast<std::size_t>(offsets.back());
+    buffer_.resize(std::max(buffer_.size(), 2 * all_bytes));
+    const ConstChunks send{std::span(buffer_).first(all_bytes), offsets};
+    const Chunks recv{std::span(buffer_).subspan(all_bytes, all_bytes), offsets};
+    const double end_s = spent_s_ + share_s;
+    int turns = 0;
+    for (double turn_s = 0; turns == 0 || (turns < kMostTurns && spent_s_ + turn_s < end_s); ++turns) {
+      const double before_s = spent_s_;
+      for (auto& one : measured_) {
+        const double expected_s = model.predict(one.entry->name, bytes);
+        const int calls = std::clamp(static_cast<int>(kSample_s / expected_s), 1, 20);
+        one.seconds.push_back(time(calls, [&] { one.exchange.run({"cost model"}, send, recv, bytes); }));
       }
-    for (std::size_t a = 0; a < entries.size(); ++a) {
-      auto middle = times[a].begin() + std::ssize(times[a]) / 2;
-      std::ranges::nth_element(times[a], middle);
-      model.add_measurement(entries[a].name, bytes, *middle);
+      turn_s = spent_s_ - before_s;
+    }
+    for (auto& one : measured_) {
+      if (turns > 2) one.seconds.erase(one.seconds.begin());  // it warmed up
+      // The lower quartile: what other programs on these cores take away is not the algorithm's cost.
+      const auto quartile = one.seconds.begin() + std::ssize(one.seconds) / 4;
+      std::ranges::nth_element(one.seconds, quartile);
+      for (const auto& entry : all_to_all_algorithms())
+        if (&entry == one.entry || (one.entry->make == make_direct && is_like_direct(entry)))
+          model.add_measurement(entry.name, bytes, *quartile);
+      one.seconds.clear();
     }
   }
+
+  struct Measured {
+    const AllToAllEntry* entry;
+    AllToAll exchange;
+    std::vector<double> seconds;
+  };
 
   Communicator& ranks_;
   const Topology topology_;
   const double budget_s_;
   double spent_s_ = 0;
   std::vector<std::byte> buffer_;
+  std::vector<Measured> measured_;
 };
 
 }  // namespace

@@ -12,18 +12,18 @@ std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-ExchangeTime::ExchangeTime(MakeSchedule make, std::span<const int> node_of, bool walks_all) : topology_(node_of) {
-  walked_ranks_ =
-      topology_.has_equal_blocks() && !walks_all ? static_cast<int>(topology_.ranks(0).size()) : topology_.world_size();
-  walk(make, [](int, int) { return std::int64_t{1}; });
+ExchangeTime::ExchangeTime(MakeSchedule make, std::span<const int> node_of, Walk walk) : topology_(node_of) {
+  walked_ranks_ = topology_.has_equal_blocks() && walk != Walk::all_ranks ? static_cast<int>(topology_.ranks(0).size())
+                                                                          : topology_.world_size();
+  add_rounds(make, [](int, int) { return std::int64_t{1}; });
 }
 
 ExchangeTime::ExchangeTime(MakeSchedule make, std::span<const int> node_of, const Sizes& bytes)
     : topology_(node_of), walked_ranks_(topology_.world_size()) {
-  walk(make, bytes);
+  add_rounds(make, bytes);
 }
 
-void ExchangeTime::walk(MakeSchedule make, const Sizes& bytes) {
+void ExchangeTime::add_rounds(MakeSchedule make, const Sizes& bytes) {
   Round round;
   for (int rank = 0; rank < walked_ranks_; ++rank) {
     const auto schedule = make(rank, topology_);

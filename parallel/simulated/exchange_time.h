@@ -18,8 +18,10 @@ namespace swallowtail {
 /// schedules that only know the distance of nodes (all of ours) this is exact. Else every rank is walked through.
 class ExchangeTime {
  public:
-  /// Chunks of equal size. `walks_all`: no rank stands for another (tests compare both).
-  ExchangeTime(MakeSchedule make, std::span<const int> node_of, bool walks_all = false);
+  enum class Walk : std::uint8_t { one_node_where_it_stands_for_all, all_ranks };
+
+  /// Chunks of equal size.
+  ExchangeTime(MakeSchedule make, std::span<const int> node_of, Walk walk = Walk::one_node_where_it_stands_for_all);
   /// bytes(s, d) of the chunk from s to d. Memory: 32 bytes a message of all ranks.
   ExchangeTime(MakeSchedule make, std::span<const int> node_of, const std::function<std::int64_t(int, int)>& bytes);
 
@@ -38,7 +40,7 @@ class ExchangeTime {
     std::int64_t payload, final;  // chunks, or bytes of them: in all, and those whose destination `to` is
   };
   using Sizes = std::function<std::int64_t(int, int)>;
-  void walk(MakeSchedule make, const Sizes& bytes);
+  void add_rounds(MakeSchedule make, const Sizes& bytes);
   double round_seconds(const std::vector<Packet>& packets, std::int64_t scale, class NetworkClock& clock,
                        std::vector<double>& ready_s) const;
 

@@ -25,18 +25,20 @@ double NetworkClock::work(int rank, double ready_s, double seconds) {
 
 /// Puts bytes through the ports of one end; returns when the last one is through.
 double NetworkClock::pass(Ports& ports, int rank, Level level, std::int64_t bytes, double ready_s, double& begin_s) {
-  const auto use = [&](double& free, double from_s, double bandwidth) {
-    begin_s = std::max(free, from_s);
+  const auto use = [&](double& free, double bandwidth) {
+    begin_s = std::max(free, begin_s);
     return free = begin_s + static_cast<double>(bytes) / bandwidth;
   };
-  if (level == Level::node)
-    return use(ports.node[static_cast<std::size_t>(rank)], ready_s, network_.node.bandwidth_bytes_per_s);
+  begin_s = ready_s;
+  if (level == Level::node) return use(ports.node[static_cast<std::size_t>(rank)], network_.node.bandwidth_bytes_per_s);
   const int rails = network_.rails_per_node, node = topology_.node(rank);
   const auto nic = static_cast<std::size_t>(node * rails + topology_.place(rank) % rails);
-  const double end_s = use(ports.rail[nic], ready_s, network_.rail.bandwidth_bytes_per_s);
+  const double end_s = use(ports.rail[nic], network_.rail.bandwidth_bytes_per_s), nic_begin_s = begin_s;
   if (network_.spine_oversubscription <= 1) return end_s;
   const double spine = network_.rail.bandwidth_bytes_per_s * rails / network_.spine_oversubscription;
-  return std::max(end_s, use(ports.spine[static_cast<std::size_t>(node)], begin_s, spine));
+  const double passed_s = use(ports.spine[static_cast<std::size_t>(node)], spine);
+  begin_s = nic_begin_s;  // a spine that is behind makes the stream thinner, not its beginning later
+  return std::max(end_s, passed_s);
 }
 
 NetworkClock::Transit NetworkClock::depart(int from, int to, std::int64_t bytes, double ready_s) {
