@@ -109,10 +109,15 @@ class Runner {
 
   Snapshot run(std::int64_t steps) {
     PhaseClock clock;
-    Batch batch;
-    for (std::int64_t step = 1; step <= steps; ++step) {
-      const std::int64_t size = read_batch(step, batch);
-      snapshot_["loss"].push_back(train_step(session_, {batch, size, step, 1.0}, clock).loss);
+    Batch batch, next;
+    std::int64_t size = read_batch(1, batch);
+    for (std::int64_t step = 1; step <= steps; ++step) {  // as the training loop goes: the next batch's ids meanwhile
+      StepInput input{batch, size, step, 1.0};
+      const std::int64_t next_size = read_batch(step + 1, next);
+      if (step < steps) input.next.emplace(NextBatch{next, next_size});
+      snapshot_["loss"].push_back(train_step(session_, input, clock).loss);
+      std::swap(batch, next);
+      size = next_size;
     }
     session_.embedding.settle(steps);
     dense_arrays();

@@ -107,6 +107,16 @@ TEST(AnyWorldSize, NoShardingChangesABitOfADeterministicRun) {
     }
 }
 
+TEST(AnyWorldSize, ThreadsAndOverlapChangeNoBit) {
+  const Outcome one = train_steps({"train.deterministic=true"}, 2);
+  for (const char* other : {"train.threads=2", "train.threads=3", "parallel.overlap=false"}) {
+    const Outcome many = train_steps({"train.deterministic=true", other}, 2);
+    EXPECT_EQ(many.losses, one.losses) << other;
+    EXPECT_EQ(many.dense, one.dense) << other;
+    EXPECT_EQ(many.tables, one.tables) << other;
+  }
+}
+
 TEST(AnyWorldSize, FastRunsDifferByRounding) {
   const Outcome one = train_steps({"train.deterministic=false"}, 1);
   for (const int world_size : {2, 5}) {
