@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace swallowtail {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+double steady_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Sizes at which the algorithms are measured: where eager limits and caches bend the curves. A slow network has no time
 // for many.
@@ -20,6 +21,7 @@ constexpr std::array<std::int64_t, 9> kSizes{16, 256, 2048, 8192, 16384, 65536, 
 constexpr std::array<std::int64_t, 6> kSizesOfSlowNetwork{16, 2048, 16384, 65536, 262144, 1 << 20};
 constexpr double kSlow_s = 5e-4;    // for a small message between neighbours
 constexpr double kSample_s = 2e-4;  // calls back to back until about so long
+constexpr double kSampleLatencies = 8;
 constexpr int kMostTurns = 41;
 constexpr int kBurst = 16, kRingCalls = 4;
 constexpr std::size_t kSmallRing = 65536, kLargeRing = std::size_t{1} << 20;
@@ -27,7 +29,8 @@ constexpr std::int64_t kWarmUpBytes = 8192;
 
 class Measurement {
  public:
-  Measurement(Communicator& ranks, double budget_s) : ranks_(ranks), topology_(ranks.node_of()), budget_s_(budget_s) {}
+  Measurement(Communicator& ranks, double budget_s, std::function<double()> now_s)
+      : ranks_(ranks), topology_(ranks.node_of()), budget_s_(budget_s), now_s_(std::move(now_s)) {}
 
   std::shared_ptr<const CostModel> run() {
     if (ranks_.world_size() > 1) warm_up();
@@ -46,7 +49,7 @@ class Measurement {
   void agree(std::span<double> seconds) {
     std::vector<std::int64_t> ns;
     for (const double one : seconds) ns.push_back(static_cast<std::int64_t>(one * 1e9));
-    ns.push_back(std::chrono::nanoseconds(Clock::now() - start_).count());
+    ns.push_back(static_cast<std::int64_t>((now_s_() - start_s_) * 1e9));
     ranks_.all_reduce_max({"cost model"}, ns);
     for (std::size_t i = 0; i < seconds.size(); ++i) seconds[i] = static_cast<double>(ns[i]) * 1e-9;
     spent_s_ = static_cast<double>(ns.back()) * 1e-9;
@@ -65,10 +68,10 @@ class Measurement {
   }
 
   template <typename Call>
-  static double seconds_of(Call call) {
-    const auto start = Clock::now();
+  double seconds_of(Call call) const {
+    const double start_s = now_s_();
     call();
-    return std::chrono::duration<double>(Clock::now() - start).count();
+    return now_s_() - start_s;
   }
 
   /// Seconds of one step of the ring: `burst` messages of `bytes` to the next rank and from the rank before, under way
@@ -105,7 +108,11 @@ class Measurement {
     double large_s = step(ring, bytes, 1);
     if (large_s < 2e-3) large_s = step(ring, bytes = kLargeRing, 1);
     Link link;
-    link.message_overhead_s = std::clamp((burst_s - small_s) / (2 * (kBurst - 1)), 1e-8, small_s / 2);
+    // Where the latency is longer than the burst, messages are sent and received at different times, else one after
+    // another by the same core.
+    const double one_s = (burst_s - small_s) / (kBurst - 1);
+    const bool is_hidden = small_s > (kBurst + 2) * one_s;
+    link.message_overhead_s = std::clamp(is_hidden ? one_s : one_s / 2, 1e-8, small_s / 2);
     link.latency_s = std::max(1e-8, small_s - 2 * link.message_overhead_s);
     link.bandwidth_bytes_per_s = static_cast<double>(bytes) * flows_a_port / std::max(large_s - small_s, 1e-7);
     return link;
@@ -177,13 +184,16 @@ class Measurement {
     buffer_.resize(std::max(buffer_.size(), 2 * all_bytes));
     const ConstChunks send{std::span(buffer_).first(all_bytes), offsets};
     const Chunks recv{std::span(buffer_).subspan(all_bytes, all_bytes), offsets};
+    // Ranks leave a barrier a latency or so apart, which a long sample makes small.
+    const double sample_s = std::max(kSample_s, kSampleLatencies * model.network().rail.latency_s);
     const double end_s = spent_s_ + share_s;
     int turns = 0;
     for (double turn_s = 0; turns == 0 || (turns < kMostTurns && spent_s_ + turn_s < end_s); ++turns) {
       const double before_s = spent_s_;
       std::vector<double> seconds;
       for (auto& one : measured_) {
-        const int calls = std::clamp(static_cast<int>(kSample_s / model.predict(one.entry->name, bytes)), 1, 20);
+        const double expected_s = std::max(model.predict(one.entry->name, bytes), 1e-9);
+        const int calls = std::clamp(static_cast<int>(std::ceil(sample_s / expected_s)), 1, 20);
         ranks_.barrier({"cost model"});
         seconds.push_back(seconds_of([&] {
           for (int call = 0; call < calls; ++call) one.exchange.run({"cost model"}, send, recv, bytes);
@@ -215,7 +225,8 @@ class Measurement {
   Communicator& ranks_;
   const Topology topology_;
   const double budget_s_;
-  const Clock::time_point start_ = Clock::now();
+  const std::function<double()> now_s_;
+  const double start_s_ = now_s_();
   double spent_s_ = 0;
   std::vector<std::byte> buffer_;
   std::vector<Measured> measured_;
@@ -223,8 +234,9 @@ class Measurement {
 
 }  // namespace
 
-std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s) {
-  return Measurement(ranks, budget_s).run();
+std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s,
+                                               const std::function<double()>& now_s) {
+  return Measurement(ranks, budget_s, now_s ? now_s : steady_s).run();
 }
 
 }  // namespace swallowtail
