@@ -33,11 +33,6 @@ std::int64_t size_of_step(int step) {
   return static_cast<std::int64_t>(std::llround(std::exp2(static_cast<double>(step) / kStepsAnOctave)));
 }
 
-std::size_t step_of_size(std::int64_t bytes, std::size_t steps) {
-  const double step = std::log2(static_cast<double>(std::max<std::int64_t>(bytes, 1))) * kStepsAnOctave;
-  return std::min(static_cast<std::size_t>(std::llround(step)), steps - 1);
-}
-
 /// Ranks that run different algorithms find different tags.
 Tag tag_of(const AllToAllEntry& entry, const Tag& tag) {
   return {tag.operation, tag.step, random::mix(tag.detail ^ random::purpose(entry.name))};
@@ -72,6 +67,25 @@ const AllToAllEntry* find_all_to_all(std::string_view name) noexcept {
   return found == kAlgorithms.end() ? nullptr : &*found;
 }
 
+std::vector<AllToAllChoice> all_to_all_choices(const CostModel& costs) {
+  std::vector<AllToAllChoice> found;
+  for (int step = 0; step <= kOctaves * kStepsAnOctave; ++step) {
+    const auto bytes = size_of_step(step);
+    const auto name = fastest(costs, bytes).name;
+    if (found.empty() || found.back().algorithm != name)
+      found.push_back({step == 0 ? 0 : bytes, name, costs.predict(name, bytes)});
+  }
+  return found;
+}
+
+std::string describe(std::span<const AllToAllChoice> choices) {
+  if (choices.size() == 1) return std::string(choices[0].algorithm);
+  std::string text;
+  for (std::size_t i = 0; i + 1 < choices.size(); ++i)
+    text += fmt::format("{} below {}, ", choices[i].algorithm, size_text(choices[i + 1].from_bytes));
+  return text + fmt::format("{} above", choices.back().algorithm);
+}
+
 AllToAll::AllToAll(std::string_view algorithm, Communicator& ranks, std::shared_ptr<const CostModel> costs)
     : ranks_(ranks), topology_(ranks.node_of()), costs_(std::move(costs)) {
   if (algorithm != "auto") {
@@ -79,14 +93,14 @@ AllToAll::AllToAll(std::string_view algorithm, Communicator& ranks, std::shared_
     return;
   }
   if (!costs_) throw Error{ExitCode::usage, "all_to_all 'auto' needs a cost model"};
-  for (int step = 0; step <= kOctaves * kStepsAnOctave; ++step) {
-    const auto bytes = size_of_step(step);
-    by_size_.push_back(&fastest(*costs_, bytes));
-  }
+  choices_ = all_to_all_choices(*costs_);
 }
 
 const AllToAllEntry& AllToAll::chosen(std::int64_t bytes_a_peer) const {
-  return fixed_ ? *fixed_ : *by_size_[step_of_size(bytes_a_peer, by_size_.size())];
+  if (fixed_) return *fixed_;
+  const auto after =
+      std::ranges::upper_bound(choices_, std::max<std::int64_t>(bytes_a_peer, 0), {}, &AllToAllChoice::from_bytes);
+  return *find_all_to_all(std::prev(after)->algorithm);
 }
 
 void AllToAll::run(const Tag& tag, ConstChunks send, Chunks recv, std::int64_t expected_bytes_a_peer) {
@@ -102,24 +116,9 @@ std::unique_ptr<Pending> AllToAll::start(const Tag& tag, ConstChunks send, Chunk
   return start_schedule(ranks_, tag_of(entry, tag), entry.make(ranks_.rank(), topology_), send, recv);
 }
 
-std::vector<AllToAll::Choice> AllToAll::choices() const {
+std::vector<AllToAllChoice> AllToAll::choices() const {
   if (fixed_) return {{0, fixed_->name, 0}};
-  std::vector<Choice> found;
-  for (std::size_t step = 0; step < by_size_.size(); ++step)
-    if (found.empty() || found.back().algorithm != by_size_[step]->name) {
-      const auto bytes = size_of_step(static_cast<int>(step));
-      found.push_back({step == 0 ? 0 : bytes, by_size_[step]->name, costs_->predict(by_size_[step]->name, bytes)});
-    }
-  return found;
-}
-
-std::string AllToAll::describe() const {
-  const auto all = choices();
-  if (all.size() == 1) return std::string(all[0].algorithm);
-  std::string text;
-  for (std::size_t i = 0; i + 1 < all.size(); ++i)
-    text += fmt::format("{} below {}, ", all[i].algorithm, size_text(all[i + 1].from_bytes));
-  return text + fmt::format("{} above", all.back().algorithm);
+  return choices_;
 }
 
 void all_to_all(std::string_view algorithm, Communicator& ranks, const Tag& tag, ConstChunks send, Chunks recv) {

@@ -28,6 +28,19 @@ std::span<const AllToAllEntry> all_to_all_algorithms() noexcept;
 /// Null where there is none of that name: the configuration answers with the nearest one.
 const AllToAllEntry* find_all_to_all(std::string_view name) noexcept;
 
+/// From this size on, up to that of the next one, this algorithm is taken; `seconds` at its smallest size.
+struct AllToAllChoice {
+  std::int64_t from_bytes = 0;
+  std::string_view algorithm;
+  double seconds = 0;  // predicted; 0 where nothing was to choose
+};
+
+/// What `auto` chooses by these costs, from 0 B to 64 MiB a peer.
+std::vector<AllToAllChoice> all_to_all_choices(const CostModel& costs);
+
+/// "hierarchical below 2 KiB, library above": the line for the log.
+std::string describe(std::span<const AllToAllChoice> choices);
+
 /// The all-to-all exchange of a run. Every rank makes the same calls.
 class AllToAll {
  public:
@@ -45,23 +58,15 @@ class AllToAll {
   /// The algorithm for exchanges of this size.
   const AllToAllEntry& chosen(std::int64_t bytes_a_peer) const;
 
-  /// From this size on, up to that of the next one, this algorithm is taken; `seconds` at its smallest size.
-  struct Choice {
-    std::int64_t from_bytes = 0;
-    std::string_view algorithm;
-    double seconds = 0;  // predicted; 0 where nothing was to choose
-  };
-  /// For 1 B to 64 MB, where the choice changes at a power of two.
-  std::vector<Choice> choices() const;
-  /// "hierarchical below 2.0 KiB, library above": the line for the log.
-  std::string describe() const;
+  /// What is chosen at which sizes.
+  std::vector<AllToAllChoice> choices() const;
 
  private:
   Communicator& ranks_;
   const Topology topology_;
   const std::shared_ptr<const CostModel> costs_;
   const AllToAllEntry* fixed_ = nullptr;
-  std::vector<const AllToAllEntry*> by_size_;  // auto: by the size's logarithm, in quarters
+  std::vector<AllToAllChoice> choices_;  // of auto
 };
 
 /// Communicator::all_to_all by the named algorithm.

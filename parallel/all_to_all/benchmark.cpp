@@ -12,7 +12,7 @@ namespace swallowtail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kSample_s = 1e-3;
+constexpr double kSample_s = 1e-3, kSampleLatencies = 8;
 
 class Benchmark {
  public:
@@ -31,11 +31,13 @@ class Benchmark {
     const std::size_t cases = exchanges_.size() + (reference_ ? 1 : 0);
     std::vector<int> calls(cases, 1);
     std::vector<std::vector<double>> samples(cases);
+    // Ranks leave a barrier a latency or so apart, which a long sample makes small.
+    const double sample_s = std::max(kSample_s, kSampleLatencies * costs_->network().rail.latency_s);
     double turn_s = 0;
     for (std::size_t i = 0; i < cases; ++i) {  // warm up, and see how many calls make a sample
       sample(i, bytes, 1);
       const double once_s = sample(i, bytes, 1);
-      calls[i] = std::clamp(static_cast<int>(std::lround(kSample_s / once_s)), 1, 200);
+      calls[i] = std::clamp(static_cast<int>(std::ceil(sample_s / once_s)), 1, 200);
       turn_s += once_s * calls[i];
     }
     const int fit = static_cast<int>(options.seconds_a_size / turn_s) | 1;

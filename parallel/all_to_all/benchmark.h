@@ -27,8 +27,8 @@ struct BenchmarkOptions {
 };
 
 /// Every algorithm, auto and the reference at every size, in turns, so that a disturbance of the machine meets all;
-/// each repeat is a barrier and enough exchanges back to back to take about a millisecond. Equal chunks. Collective;
-/// every rank gets the same figures. reference: another exchange to compare with, or null.
+/// each repeat is a barrier and enough exchanges back to back to take about a millisecond and eight latencies. Equal
+/// chunks. Collective; every rank gets the same figures. reference: another exchange to compare with, or null.
 std::vector<ExchangeTiming> time_exchanges(Communicator& ranks, const std::shared_ptr<const CostModel>& costs,
                                            const BenchmarkOptions& options,
                                            const std::function<void(ConstChunks, Chunks)>& reference = nullptr);

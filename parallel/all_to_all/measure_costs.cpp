@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -12,18 +13,27 @@ namespace swallowtail {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+double steady_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+// Sizes at which the algorithms are measured: where eager limits and caches bend the curves. A slow network has no time
+// for many.
 constexpr std::array<std::int64_t, 9> kSizes{16, 256, 2048, 8192, 16384, 65536, 262144, 1 << 20, 4 << 20};
-constexpr int kMostTurns = 41;
+constexpr std::array<std::int64_t, 6> kSizesOfSlowNetwork{16, 2048, 16384, 65536, 262144, 1 << 20};
+constexpr double kSlow_s = 5e-4;    // for a small message between neighbours
 constexpr double kSample_s = 2e-4;  // calls back to back until about so long
-constexpr int kBurst = 16;
+constexpr double kSampleLatencies = 8;
+constexpr int kMostTurns = 41;
+constexpr int kBurst = 16, kRingCalls = 4;
+constexpr std::size_t kSmallRing = 65536, kLargeRing = std::size_t{1} << 20;
+constexpr std::int64_t kWarmUpBytes = 8192;
 
 class Measurement {
  public:
-  Measurement(Communicator& ranks, double budget_s) : ranks_(ranks), topology_(ranks.node_of()), budget_s_(budget_s) {}
+  Measurement(Communicator& ranks, double budget_s, std::function<double()> now_s)
+      : ranks_(ranks), topology_(ranks.node_of()), budget_s_(budget_s), now_s_(std::move(now_s)) {}
 
   std::shared_ptr<const CostModel> run() {
+    if (ranks_.world_size() > 1) warm_up();
     auto network = links();
     const auto model = std::make_shared<CostModel>(network, ranks_.node_of());
     if (ranks_.world_size() > 1) algorithms(*model);
@@ -35,53 +45,74 @@ class Measurement {
     int to, from;  // -1: this rank is not in it
   };
 
-  /// The largest of all ranks, the same on all; counted against the budget.
-  double agreed(double seconds) {
-    auto ns = static_cast<std::int64_t>(seconds * 1e9);
-    ranks_.all_reduce_max({"cost model"}, {&ns, 1});
-    return static_cast<double>(ns) * 1e-9;
+  /// The largest of all ranks of each, the same on all. Also says how much of the budget is spent.
+  void agree(std::span<double> seconds) {
+    std::vector<std::int64_t> ns;
+    for (const double one : seconds) ns.push_back(static_cast<std::int64_t>(one * 1e9));
+    ns.push_back(static_cast<std::int64_t>((now_s_() - start_s_) * 1e9));
+    ranks_.all_reduce_max({"cost model"}, ns);
+    for (std::size_t i = 0; i < seconds.size(); ++i) seconds[i] = static_cast<double>(ns[i]) * 1e-9;
+    spent_s_ = static_cast<double>(ns.back()) * 1e-9;
+  }
+
+  /// Every pair of ranks has its connection, and its windows are open.
+  void warm_up() {
+    const std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks_.world_size()), kWarmUpBytes);
+    const auto offsets = byte_offsets(counts, 1);
+    const auto all_bytes = static_cast<std::size_t>(offsets.back());
+    buffer_.resize(2 * all_bytes);
+    for (int call = 0; call < 2; ++call)
+      AllToAll("direct", ranks_)
+          .run({"cost model"}, {std::span(buffer_).first(all_bytes), offsets},
+               {std::span(buffer_).subspan(all_bytes), offsets}, kWarmUpBytes);
   }
 
   template <typename Call>
-  double time(int calls, Call call) {
-    ranks_.barrier({"cost model"});
-    const auto start = Clock::now();
-    for (int i = 0; i < calls; ++i) call();
-    const double seconds = agreed(std::chrono::duration<double>(Clock::now() - start).count());
-    spent_s_ += seconds;
-    return seconds / calls;
+  double seconds_of(Call call) const {
+    const double start_s = now_s_();
+    call();
+    return now_s_() - start_s;
   }
 
-  /// Seconds of one step of the ring: a message of `bytes` to the next rank and one from the rank before.
-  /// `burst` messages are under way at once.
-  double step(const Ring& ring, std::size_t bytes, int burst, int calls) {
+  /// Seconds of one step of the ring: `burst` messages of `bytes` to the next rank and from the rank before, under way
+  /// at once; of the slowest rank.
+  double step(const Ring& ring, std::size_t bytes, int burst) {
     buffer_.resize(std::max(buffer_.size(), 2 * bytes));
     const auto all = std::span(buffer_);
-    const auto once = [&](int repeats) {
+    const auto channel = ranks_.open_channel();
+    const auto once = [&] {
       std::vector<std::unique_ptr<Pending>> pending;
-      const auto channel = ranks_.open_channel();
-      if (ring.to < 0) return;
       const Outgoing out{ring.to, all.first(bytes)};
       const Incoming in{ring.from, all.subspan(bytes, bytes)};
-      for (int i = 0; i < repeats; ++i)
+      for (int i = 0; i < burst; ++i)
         pending.push_back(ranks_.start_messages({"cost model"}, channel, {&out, 1}, {&in, 1}));
       for (auto& message : pending) message->wait();
     };
-    once(burst);
-    return time(calls, [&] { once(burst); });
+    std::array<double, 2> seconds{};
+    for (auto& batch : seconds) {
+      ranks_.barrier({"cost model"});
+      // The mean of a batch: one step alone may find its message there already, from a neighbour that is ahead.
+      if (ring.to >= 0)
+        batch = seconds_of([&] {
+                  for (int call = 0; call < kRingCalls; ++call) once();
+                }) /
+                kRingCalls;
+    }
+    agree(seconds);
+    return std::min(seconds[0], seconds[1]);
   }
 
   Link link(const Ring& ring, int flows_a_port) {
-    const double small_s = std::min({step(ring, 8, 1, 4), step(ring, 8, 1, 4), step(ring, 8, 1, 4)});
-    const double burst_s = std::min(step(ring, 8, kBurst, 2), step(ring, 8, kBurst, 2));
-    std::size_t bytes = 65536;
-    double large_s = step(ring, bytes, 1, 1);
-    if (large_s < 2e-3) {
-      bytes = std::size_t{1} << 20;
-      large_s = std::min(step(ring, bytes, 1, 1), step(ring, bytes, 1, 1));
-    }
+    const double small_s = step(ring, 8, 1), burst_s = step(ring, 8, kBurst);
+    std::size_t bytes = kSmallRing;
+    double large_s = step(ring, bytes, 1);
+    if (large_s < 2e-3) large_s = step(ring, bytes = kLargeRing, 1);
     Link link;
-    link.message_overhead_s = std::clamp((burst_s - small_s) / (2 * (kBurst - 1)), 1e-8, small_s / 2);
+    // Where the latency is longer than the burst, messages are sent and received at different times, else one after
+    // another by the same core.
+    const double one_s = (burst_s - small_s) / (kBurst - 1);
+    const bool is_hidden = small_s > (kBurst + 2) * one_s;
+    link.message_overhead_s = std::clamp(is_hidden ? one_s : one_s / 2, 1e-8, small_s / 2);
     link.latency_s = std::max(1e-8, small_s - 2 * link.message_overhead_s);
     link.bandwidth_bytes_per_s = static_cast<double>(bytes) * flows_a_port / std::max(large_s - small_s, 1e-7);
     return link;
@@ -117,22 +148,26 @@ class Measurement {
   }
 
   double copy_bandwidth() {
-    constexpr std::size_t kBytes = std::size_t{1} << 20;
-    buffer_.resize(std::max(buffer_.size(), 2 * kBytes));
-    const double seconds = time(4, [&] { std::memcpy(buffer_.data() + kBytes, buffer_.data(), kBytes); });
-    return static_cast<double>(kBytes) / std::max(seconds, 1e-7);
+    buffer_.resize(std::max(buffer_.size(), 2 * kLargeRing));
+    const auto copy = [&] { std::memcpy(buffer_.data() + kLargeRing, buffer_.data(), kLargeRing); };
+    double best_s = std::min(seconds_of(copy), seconds_of(copy));
+    agree({&best_s, 1});
+    return static_cast<double>(kLargeRing) / std::max(best_s, 1e-7);
   }
 
   /// Rising sizes, each with its share of what is left of the budget.
   void algorithms(CostModel& model) {
     for (const auto& entry : all_to_all_algorithms())
       if (!is_like_direct(entry)) measured_.push_back({&entry, AllToAll(entry.name, ranks_), {}});
-    for (std::size_t i = 0; i < kSizes.size(); ++i) {
+    const bool is_slow = std::max(model.network().node.latency_s, model.network().rail.latency_s) > kSlow_s;
+    const auto sizes =
+        is_slow ? std::span<const std::int64_t>(kSizesOfSlowNetwork) : std::span<const std::int64_t>(kSizes);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
       double turn_s = 0;
-      for (const auto& one : measured_) turn_s += model.predict(one.entry->name, kSizes[i]);
+      for (const auto& one : measured_) turn_s += model.predict(one.entry->name, sizes[i]);
       const double left_s = budget_s_ - spent_s_;
       if (i > 0 && turn_s > left_s) return;
-      measure_size(model, kSizes[i], left_s / static_cast<double>(kSizes.size() - i));
+      measure_size(model, sizes[i], is_slow ? budget_s_ / 8 : left_s / static_cast<double>(sizes.size() - i));
     }
   }
 
@@ -149,15 +184,24 @@ class Measurement {
     buffer_.resize(std::max(buffer_.size(), 2 * all_bytes));
     const ConstChunks send{std::span(buffer_).first(all_bytes), offsets};
     const Chunks recv{std::span(buffer_).subspan(all_bytes, all_bytes), offsets};
+    // Ranks leave a barrier a latency or so apart, which a long sample makes small.
+    const double sample_s = std::max(kSample_s, kSampleLatencies * model.network().rail.latency_s);
     const double end_s = spent_s_ + share_s;
     int turns = 0;
     for (double turn_s = 0; turns == 0 || (turns < kMostTurns && spent_s_ + turn_s < end_s); ++turns) {
       const double before_s = spent_s_;
+      std::vector<double> seconds;
       for (auto& one : measured_) {
-        const double expected_s = model.predict(one.entry->name, bytes);
-        const int calls = std::clamp(static_cast<int>(kSample_s / expected_s), 1, 20);
-        one.seconds.push_back(time(calls, [&] { one.exchange.run({"cost model"}, send, recv, bytes); }));
+        const double expected_s = std::max(model.predict(one.entry->name, bytes), 1e-9);
+        const int calls = std::clamp(static_cast<int>(std::ceil(sample_s / expected_s)), 1, 20);
+        ranks_.barrier({"cost model"});
+        seconds.push_back(seconds_of([&] {
+          for (int call = 0; call < calls; ++call) one.exchange.run({"cost model"}, send, recv, bytes);
+        }));
+        seconds.back() /= calls;
       }
+      agree(seconds);
+      for (std::size_t i = 0; i < measured_.size(); ++i) measured_[i].seconds.push_back(seconds[i]);
       turn_s = spent_s_ - before_s;
     }
     for (auto& one : measured_) {
@@ -181,6 +225,8 @@ class Measurement {
   Communicator& ranks_;
   const Topology topology_;
   const double budget_s_;
+  const std::function<double()> now_s_;
+  const double start_s_ = now_s_();
   double spent_s_ = 0;
   std::vector<std::byte> buffer_;
   std::vector<Measured> measured_;
@@ -188,8 +234,9 @@ class Measurement {
 
 }  // namespace
 
-std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s) {
-  return Measurement(ranks, budget_s).run();
+std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s,
+                                               const std::function<double()>& now_s) {
+  return Measurement(ranks, budget_s, now_s ? now_s : steady_s).run();
 }
 
 }  // namespace swallowtail

@@ -1,6 +1,7 @@
 // The cost model of the ranks at hand, measured when a run starts.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "parallel/all_to_all/cost_model.h"
@@ -12,6 +13,8 @@ namespace swallowtail {
 /// rising sizes while `budget_s` lasts; the sizes beyond are simulated. Collective; the same model on every rank,
 /// because every time that goes into it is the largest of all ranks. Takes about budget_s, on one rank no time. Errors:
 /// those of the communicator.
-std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s = 0.8);
+/// now_s: the clock, for virtual ranks; null: the machine's.
+std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s = 0.8,
+                                               const std::function<double()>& now_s = nullptr);
 
 }  // namespace swallowtail

@@ -90,7 +90,7 @@ void print_times(Communicator& ranks, double seconds_a_size, std::int64_t most_b
   for (const auto& [name, link] : {std::pair{"node", network.node}, std::pair{"rail", network.rail}})
     fmt::print("{}: latency {:.2f} us, overhead {:.2f} us, {:.3f} GB/s\n", name, link.latency_s * 1e6,
                link.message_overhead_s * 1e6, link.bandwidth_bytes_per_s * 1e-9);
-  fmt::print("measured in {:.2f} s; {}\n", measured_s, AllToAll("auto", ranks, costs).describe());
+  fmt::print("measured in {:.2f} s; {}\n", measured_s, describe(all_to_all_choices(*costs)));
   for (const auto& timing : timings)
     fmt::print("{:8} B {:12} {:12} {:10.1f} us [{:.1f}, {:.1f}] predicted {:10.1f} us ({:.2f})\n", timing.bytes_a_peer,
                timing.algorithm, timing.chosen, timing.median_s * 1e6, timing.min_s * 1e6, timing.max_s * 1e6,
