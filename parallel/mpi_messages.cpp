@@ -50,7 +50,6 @@ MessageCall::MessageCall(MpiGroup& group, const Call& call, std::uint32_t channe
     if (message.from != group.rank) expected.push_back(message);
   first_left_ = expected.size();
   indices.resize(first_left_);
-  incoming_flags_.assign(first_left_, 0);
 
   // Pages that no message needs are never touched.
   const auto bytes = (expected.size() + outgoing.size()) * kFirstBytes;
@@ -85,7 +84,7 @@ MessageCall::~MessageCall() {
     return;
   }
   // The run is about to end. What MPI may still read or write is left to it, what waits for others is taken back.
-  for (std::size_t i = 0; i < incoming_flags_.size(); ++i) {
+  for (std::size_t i = 0; i < work_->incoming.size(); ++i) {
     auto& request = work_->requests[i];
     if (request != MPI_REQUEST_NULL) MPI_Cancel(&request);
   }
@@ -134,7 +133,6 @@ void MessageCall::accept(std::size_t i) {
     if (data_ == Data::none) throw different_lengths(self, std::ssize(message.bytes), other, words.bytes, call_.tag);
     throw different_sizes(other, words.bytes, self, std::ssize(message.bytes), call_.tag);
   }
-  incoming_flags_[i] = words.flags;
   flags_ = static_cast<std::uint8_t>(flags_ | words.flags);
   const bool is_inlined = (words.flags & Description::kInlined) != 0;
   if (message.any_size) {
@@ -156,7 +154,7 @@ bool MessageCall::test() {
   auto& requests = work_->requests;
   if (first_left_ > 0) {
     int count = 0;
-    check_call(MPI_Testsome(static_cast<int>(incoming_flags_.size()), requests.data(), &count, work_->indices.data(),
+    check_call(MPI_Testsome(static_cast<int>(work_->incoming.size()), requests.data(), &count, work_->indices.data(),
                             MPI_STATUSES_IGNORE),
                "MPI_Testsome", call_.tag);
     accept_some(count);
@@ -173,7 +171,7 @@ void MessageCall::finish() {
   auto& requests = work_->requests;
   while (first_left_ > 0) {
     int count = 0;
-    check_call(MPI_Waitsome(static_cast<int>(incoming_flags_.size()), requests.data(), &count, work_->indices.data(),
+    check_call(MPI_Waitsome(static_cast<int>(work_->incoming.size()), requests.data(), &count, work_->indices.data(),
                             MPI_STATUSES_IGNORE),
                "MPI_Waitsome", call_.tag);
     accept_some(count);

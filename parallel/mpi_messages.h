@@ -36,8 +36,10 @@ struct Description {
 };
 static_assert(sizeof(Description) == 64);
 
-/// Messages up to this size are copied behind their description. Above, a second MPI message (about 1 µs within a
-/// machine) costs less than two copies, and the data are received where they belong.
+/// Messages up to this size are copied behind their description. Above, a second MPI message (0.3 to 1 µs within a
+/// machine) costs less than two copies, and the data are received where they belong. Measured with 0, 2,048, 3,840 and
+/// 8,192 (`communicator_check time`, 2 and 4 ranks on 2 cores): 4 KiB a peer took 1.07 to 1.19 times MPI_Alltoallv's
+/// time as two messages and 0.99 to 1.11 as one.
 constexpr std::size_t kInlineBytes = 8192;
 constexpr std::size_t kFirstBytes = sizeof(Description) + kInlineBytes;
 
@@ -54,7 +56,7 @@ struct MpiGroup {
   struct Workspace {
     std::vector<MPI_Request> requests;
     std::vector<int> indices;
-    std::vector<Incoming> incoming;
+    std::vector<Incoming> incoming;  // from other ranks
     std::unique_ptr<std::byte[]> first_messages;
     std::size_t first_messages_bytes = 0;
   };
@@ -98,8 +100,6 @@ class MessageCall final : public Pending {
 
   /// The flags of all senders together, this rank included; once done.
   std::uint8_t flags() const noexcept { return flags_; }
-  /// Whether rank `other`, of those in `incoming`, sent kLarge; once done.
-  const std::vector<std::uint8_t>& flags_of_incoming() const noexcept { return incoming_flags_; }
 
  private:
   std::byte* first_message(std::size_t i) const { return work_->first_messages.get() + i * kFirstBytes; }
@@ -113,7 +113,6 @@ class MessageCall final : public Pending {
   const int mpi_tag_;
   const Data data_;
   std::unique_ptr<MpiGroup::Workspace> work_;
-  std::vector<std::uint8_t> incoming_flags_;
   std::size_t first_left_ = 0;  // first messages that have not come
   std::uint8_t flags_ = 0;
   bool is_done_ = false;
