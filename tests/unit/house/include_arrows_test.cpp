@@ -28,7 +28,7 @@ const std::vector<std::string_view> kTorch{"torch/", "ATen/", "c10/"};
 const std::vector<Room> kRooms{
     {"kernels/", {}, {}},
     {"parallel/", {"kernels/"}, {"mpi.h"}},
-    {"trainer/config/", {"kernels/", "parallel/error.h"}, {"yaml-cpp/"}},
+    {"trainer/config/", {"kernels/", "parallel/error.h", "parallel/simulated/network.h"}, {"yaml-cpp/"}},
     {"trainer/files/", {"parallel/error.h"}, {}},
     {"trainer/data/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/"},

@@ -160,10 +160,11 @@ TEST(LocalCommunicator, AlgorithmsThatDifferAreTold) {
   const auto message = failure_of(2, [](Communicator& ranks) {
     std::vector<std::byte> bytes(2), recv(2);
     const std::vector<std::int64_t> offsets{0, 1, 2};
-    all_to_all(ranks.rank() == 0 ? "library" : "pairwise", ranks, {"pooled", 1}, {bytes, offsets}, {recv, offsets});
+    all_to_all(ranks.rank() == 0 ? "direct" : "pairwise", ranks, {"pooled", 1}, {bytes, offsets}, {recv, offsets});
   });
-  EXPECT_TRUE(
-      contains(message, "rank 0 is in all_to_all of pooled (step 1) but rank 1 is in barrier of pooled (step 1)"));
+  EXPECT_TRUE(contains(message, "pooled (step 1)")) << message;
+  EXPECT_TRUE(contains(message, "rank 0 ")) << message;
+  EXPECT_TRUE(contains(message, "rank 1 ")) << message;
 }
 
 TEST(LocalCommunicator, FirstFailureIsThrownAndTheOthersAreReleased) {
@@ -218,7 +219,7 @@ TEST(AllToAll, NamesAreSortedUniqueAndFound) {
   for (const auto& algorithm : all_to_all_algorithms()) {
     EXPECT_LT(last, algorithm.name);
     EXPECT_FALSE(algorithm.meaning.empty());
-    EXPECT_EQ(find_all_to_all(algorithm.name)->function, algorithm.function);
+    EXPECT_EQ(find_all_to_all(algorithm.name), &algorithm);
     last = algorithm.name;
   }
   EXPECT_EQ(find_all_to_all("butterflies"), nullptr);
