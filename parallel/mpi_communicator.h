@@ -59,10 +59,12 @@ struct MpiOptions {
 /// to 8 KiB; to the next rank alone for reductions, broadcast and barrier, since where ranks differ two neighbours do;
 /// to every rank for all_to_all and all_gather, which up to 8 KiB a chunk are that one message, and above call
 /// MPI_Alltoallv and MPI_Allgatherv afterwards. start_all_to_all sends all at once and is the faster one.
-/// Measured on 2 cores (`communicator_check time`, on a busy machine), as multiples of MPI_Alltoallv at 16 B, 4 KiB,
-/// 16 KiB, 64 KiB and 256 KiB a peer:
-///   2 ranks   all_to_all 1.4, 1.03, 1.13, 1.04, 1.04   start_all_to_all 1.4, 0.99, 1.03, 1.00, 1.00
-///   4 ranks   all_to_all 1.04, 1.11, 1.33, 1.18, 1.11  start_all_to_all 1.05, 1.11, 1.11, 1.03, 1.03
+/// Measured on 2 cores of a busy machine (`communicator_check time`, two runs), as multiples of MPI_Alltoallv's time:
+///   bytes a peer                16          4 Ki       16 Ki      64 Ki      256 Ki
+///   2 ranks, all_to_all         1.4         1.03-1.06  1.13-1.27  1.04-1.10  1.03-1.04   (0.2 to 0.4 µs more at 16)
+///   2 ranks, start_all_to_all   1.4         0.95-0.99  1.01-1.03  0.98-1.00  1.00
+///   4 ranks, all_to_all         0.92-1.04   1.11-1.13  1.33-1.49  1.18-1.27  1.09-1.11
+///   4 ranks, start_all_to_all   0.95-1.05   1.11-1.15  1.11-1.14  1.03-1.07  1.02-1.03
 std::unique_ptr<Communicator> make_mpi_communicator(MpiOptions options = {});
 
 }  // namespace swallowtail
