@@ -1,16 +1,22 @@
-// Which rank holds which part of which embedding table. A pure function of the tables and the world size, so every rank
-// makes the same plan and nothing is sent.
+// Which rank holds which part of which embedding table. A pure function of the tables and the ranks' machines, so every
+// rank makes the same plan and nothing is sent.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "parallel/sharding/row_order.h"
 #include "parallel/sharding/table.h"
 
 namespace swallowtail {
 
-/// A rectangle of a table on one rank: rows [first_row, first_row + rows), columns [first_col, first_col + cols).
+/// Column shards begin at multiples of this, so that sums over columns may be made of the same pieces in any plan
+/// (kernels/optimizer.h, row-wise Adagrad).
+inline constexpr std::int64_t kColumnBlock = 4;
+
+/// A rectangle of a table on one rank: positions [first_row, first_row + rows) of its RowOrder, columns
+/// [first_col, first_col + cols).
 struct Shard {
   int rank = 0;
   std::int64_t first_row = 0, rows = 0;
@@ -18,21 +24,30 @@ struct Shard {
   bool operator==(const Shard&) const = default;
 };
 
-struct ShardingPlan {
-  int world_size = 1;
-  std::vector<std::vector<Shard>> shards;  // by table; disjoint, and together the whole table
-
-  /// The rank that holds the whole table. Only for a table of one shard.
-  int owner(std::size_t table) const;
-  /// The tables of which `rank` holds a shard, in rising order.
-  std::vector<std::size_t> tables_of(int rank) const;
+struct TablePlan {
+  Sharding sharding = Sharding::table_wise;
+  RowOrder order;
+  /// Disjoint, and together the whole table; at most one a rank. data_parallel: the whole table once a rank, in the
+  /// order of ranks. By first_row, then first_col.
+  std::vector<Shard> shards;
 };
 
-/// Each table whole on one rank. Greedy, largest first: by bytes of weights, then by floats looked up a sample
-/// (mean_ids * dim), then in the order given; each goes to the rank with the least of the same two, the lowest rank
-/// on a tie. Within 4/3 of the best largest rank (Graham, SIAM J. Appl. Math. 1969). Some ranks own nothing where there
-/// are more ranks than tables.
-ShardingPlan plan_table_wise(std::span<const TableSpec> tables, int world_size);
+struct ShardingPlan {
+  int world_size = 1;
+  std::vector<TablePlan> tables;
+
+  /// The tables of which `rank` holds a shard, in rising order.
+  std::vector<std::size_t> tables_of(int rank) const;
+  /// The shard of `table` on `rank`, null where there is none.
+  const Shard* shard_on(int rank, std::size_t table) const;
+};
+
+/// Tables placed as TableSpec::sharding asks; those without a wish go table-wise. Greedy, largest first: by bytes of
+/// weights, then by floats looked up a sample (mean_ids * dim), then in the order given; each goes to the rank (or
+/// machine, or column by column to the ranks) with the least of the same two, the lowest on a tie. Whole tables alone:
+/// within 4/3 of the best largest rank (Graham, SIAM J. Appl. Math. 1969). Some ranks own nothing where there are more
+/// ranks than parts. node_of [world_size]: the machine of each rank.
+ShardingPlan plan_as_asked(std::span<const TableSpec> tables, std::span<const int> node_of);
 
 /// Bytes of weights on each rank, with `bytes_per_value` for weight and optimizer state together (4: weights alone),
 /// and `bytes_per_row` more a row (4: the accumulator of row-wise Adagrad).

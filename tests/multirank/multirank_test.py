@@ -1,6 +1,6 @@
 """Real ranks under mpirun: laws of the communicator, and how a job ends when a rank goes wrong.
 
-usage: multirank_test.py FOLDER_OF_PROGRAMS laws|disagree|errors|faults [world sizes ...]
+usage: multirank_test.py FOLDER_OF_PROGRAMS laws|disagree|errors|faults|large [world sizes ...]
 
 What is promised of the exit code: a rank that fails ends the job with its own code; ranks that disagree, hang or are
 stopped end it with 5. A rank that dies by a signal is seen by mpirun first, which ends all within a second or two and
@@ -134,6 +134,14 @@ def errors(worlds):
         lines = error_lines(err)
         expect(code == 5 and len(lines) == 1 and "rank 1 missed end (step 812)" in lines[0] and "rank 1 finished" in lines[0],
                f"a rank that leaves early on {ranks} ranks is named, code {code}", out + err)
+
+
+def large(_):
+    code, out, err = run(2, "large_message_check", limit_s=230)
+    if code == 77:
+        print(out, flush=True)
+        sys.exit(77)
+    expect(code == 0, "counts beyond 2^31 bytes arrive", out + err)
 
 
 def state_of(pid):

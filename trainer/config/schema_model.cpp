@@ -9,6 +9,9 @@ namespace {
 const std::vector<std::string_view> kRowOptimizers{"sgd", "adagrad", "rowwise_adagrad", "adam", "adamw"};
 const std::vector<std::string_view> kInits{"uniform", "normal", "zero"};
 const std::vector<std::string_view> kPoolings{"sum", "mean"};
+const std::vector<std::string_view> kShardings{"auto",        "table_wise",     "row_wise",
+                                               "column_wise", "table_row_wise", "data_parallel"};
+const std::vector<std::string_view> kRowOrders{"hashed", "blocked"};
 constexpr Range kWidths = between(1, 65536);
 
 const std::array kKeys{
@@ -104,6 +107,16 @@ const std::array kKeys{
         .default_value = "null",
         .meaning = "half width of uniform, standard deviation of normal; by default sqrt(1 / rows)",
         .range = at_least(0)},
+    Key{.path = "embedding.sharding",
+        .kind = Kind::choice,
+        .default_value = "auto",
+        .meaning = "how tables are divided over ranks; auto: the planner chooses for each table",
+        .choices = kShardings},
+    Key{.path = "embedding.row_order",
+        .kind = Kind::choice,
+        .default_value = "hashed",
+        .meaning = "rows of row-wise tables are dealt out spread, or in blocks as they stand",
+        .choices = kRowOrders},
     Key{.path = "embedding.tables.*.optimizer",
         .kind = Kind::choice,
         .default_value = "null",
@@ -140,6 +153,16 @@ const std::array kKeys{
         .default_value = "null",
         .meaning = "embedding.weight_decay of this table",
         .range = at_least(0)},
+    Key{.path = "embedding.tables.*.sharding",
+        .kind = Kind::choice,
+        .default_value = "null",
+        .meaning = "embedding.sharding of this table",
+        .choices = kShardings},
+    Key{.path = "embedding.tables.*.row_order",
+        .kind = Kind::choice,
+        .default_value = "null",
+        .meaning = "embedding.row_order of this table",
+        .choices = kRowOrders},
 };
 
 }  // namespace

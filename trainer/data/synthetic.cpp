@@ -59,7 +59,8 @@ class Synthetic : public Dataset {
     for (std::int64_t d = 0; d < dense_features; ++d) shape_.dense.push_back(fmt::format("d{}", d));
     for (const SyntheticTable& table : tables_)
       shape_.categorical.push_back({table.name, table.rows, table.dim,
-                                    table.fixed ? table.pooling_factor : (1 + table.pooling_factor) / 2, false});
+                                    table.fixed ? table.pooling_factor : (1 + table.pooling_factor) / 2,
+                                    id_distribution_ == IdDistribution::zipf ? table.zipf : 0, false});
     shape_.labels = {"label"};
   }
 

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "kernels/embedding.h"
 #include "kernels/optimizer.h"
+#include "parallel/sharding/table.h"
 
 namespace swallowtail {
 
@@ -22,6 +24,9 @@ struct EmbeddingTable {
   float init_scale = 0;     // half width of the uniform, standard deviation of the normal
   OptimizerStep optimizer;  // kind and constants; learning_rate is the base rate, step is set at each update
   float initial_accumulator = 0;
+  double zipf = 0;                     // exponent of the ids' distribution, where it is known
+  std::optional<Sharding> sharding{};  // nothing: the planner chooses
+  bool hashed_rows = true;             // row-wise: rows spread over the blocks (parallel/sharding/row_order.h)
 };
 
 }  // namespace swallowtail

@@ -85,6 +85,9 @@ std::vector<EmbeddingTable> tables_of_features(const Experiment& experiment, con
     table.optimizer.epsilon = experiment.has("embedding.epsilon")
                                   ? static_cast<float>(experiment.number("embedding.epsilon"))
                                   : usual_epsilon(table.optimizer.kind);
+    table.zipf = feature.zipf;
+    table.sharding = parse_sharding(text("sharding"));
+    table.hashed_rows = text("row_order") == "hashed";
     table.initial_accumulator = static_cast<float>(experiment.number("embedding.initial_accumulator"));
   }
   return tables;
