@@ -60,6 +60,7 @@ class AllToAll {
 
   /// What is chosen at which sizes.
   std::vector<AllToAllChoice> choices() const;
+  std::string describe() const { return swallowtail::describe(choices()); }
 
  private:
   Communicator& ranks_;
