@@ -28,7 +28,9 @@ const std::vector<std::string_view> kTorch{"torch/", "ATen/", "c10/"};
 const std::vector<Room> kRooms{
     {"kernels/", {}, {}},
     {"parallel/", {"kernels/"}, {"mpi.h"}},
-    {"trainer/config/", {"kernels/", "parallel/error.h", "parallel/simulated/network.h"}, {"yaml-cpp/"}},
+    {"trainer/config/",
+     {"kernels/", "parallel/error.h", "parallel/all_to_all/all_to_all.h", "parallel/simulated/network.h"},
+     {"yaml-cpp/"}},
     {"trainer/files/", {"parallel/error.h"}, {}},
     {"trainer/data/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/"},
