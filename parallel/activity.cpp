@@ -85,12 +85,21 @@ void Reporter::phase(std::string_view what, std::int64_t step) noexcept {
   slot_->write(current_);
 }
 
-void Reporter::begin_call(const Tag& tag) noexcept {
+void Reporter::count_call() noexcept {
+  const std::lock_guard lock(mutex_);
+  ++current_.calls;
+  slot_->write(current_);
+}
+
+void Reporter::begin_wait(const Tag& tag) noexcept { wait_in(tag, false); }
+void Reporter::begin_call(const Tag& tag) noexcept { wait_in(tag, true); }
+
+void Reporter::wait_in(const Tag& tag, bool counts) noexcept {
   const std::lock_guard lock(mutex_);
   set_text(current_, tag.operation);
   current_.step = tag.step;
   current_.since_ns = monotonic_ns();
-  ++current_.calls;
+  current_.calls += counts ? 1 : 0;
   current_.in_call = true;
   current_.finished = false;
   slot_->write(current_);
@@ -158,7 +167,8 @@ std::string rank_list(const std::vector<int>& ranks) {
 
 }  // namespace
 
-Error missed_call(int self, const Tag& tag, double waited_s, std::vector<RankState> ranks) {
+Error missed_call(int self, const Tag& tag, double waited_s, std::vector<RankState> ranks,
+                  std::span<const int> members) {
   const auto now_ns = monotonic_ns();
   std::ranges::sort(ranks, {}, &RankState::rank);
   const auto mine = std::ranges::find(ranks, self, &RankState::rank);
@@ -170,11 +180,25 @@ Error missed_call(int self, const Tag& tag, double waited_s, std::vector<RankSta
       if (state.rank != self && wanted(state)) found.push_back(&state);
     return found;
   };
+  const auto in_group = [&](const RankState& state) {
+    return members.empty() || std::ranges::find(members, state.rank) != members.end();
+  };
+  const auto computes = [](const RankState& state) {
+    return state.report && !state.report->in_call && !state.report->finished;
+  };
   auto missing = others([](const RankState& state) { return state.is_dead; });
-  if (missing.empty()) missing = others([](const RankState& state) { return state.silent_s >= kSilentAfter_s; });
-  if (missing.empty()) missing = others(behind);
-  if (missing.empty()) missing = others([](const RankState& state) { return state.report && state.report->finished; });
-  if (missing.empty()) missing = others([](const RankState& state) { return !state.report.has_value(); });
+  const auto or_else = [&](auto wanted) {
+    if (missing.empty()) missing = others(wanted);
+  };
+  or_else([](const RankState& state) { return state.silent_s >= kSilentAfter_s; });
+  // A rank that waits is behind only because of another one.
+  or_else([&](const RankState& state) { return in_group(state) && behind(state) && !state.report->in_call; });
+  or_else([&](const RankState& state) { return behind(state) && computes(state); });
+  or_else([&](const RankState& state) { return in_group(state) && computes(state); });
+  or_else(computes);
+  or_else([&](const RankState& state) { return in_group(state) && behind(state); });
+  or_else([](const RankState& state) { return state.report && state.report->finished; });
+  or_else([&](const RankState& state) { return in_group(state) && !state.report.has_value(); });
 
   std::map<std::string, std::vector<int>> words;  // equal words share an entry: a thousand ranks wait in the same place
   for (const auto& state : ranks) words[last_word(state, now_ns)].push_back(state.rank);

@@ -27,7 +27,7 @@ struct Report {
   std::array<char, 56> what{};  // cut to 55 bytes, zero-terminated
   std::int64_t step = 0;
   std::int64_t since_ns = 0;  // monotonic_ns()
-  std::uint64_t calls = 0;    // collectives begun so far; the rank with fewer is the one that others wait for
+  std::uint64_t calls = 0;    // collectives begun so far; a rank with fewer is one that others wait for
   bool in_call = false;       // inside a collective (as opposed to computing)
   bool finished = false;      // the rank has left on good terms
   std::array<bool, 6> unused{};
@@ -78,11 +78,17 @@ class Reporter {
  public:
   explicit Reporter(ActivitySlot& slot) : slot_(&slot) {}
   void phase(std::string_view what, std::int64_t step) noexcept;
-  void begin_call(const Tag& tag) noexcept;
-  void end_call() noexcept;  // the phase from before the call goes on
+  /// This rank has come to a collective. Ranks whose counts differ are compared by it.
+  void count_call() noexcept;
+  /// This rank waits in a call.
+  void begin_wait(const Tag& tag) noexcept;
+  void begin_call(const Tag& tag) noexcept;  // count_call() and begin_wait() in one
+  void end_call() noexcept;                  // the phase from before the call goes on
   void finish() noexcept;
 
  private:
+  void wait_in(const Tag& tag, bool counts) noexcept;
+
   std::mutex mutex_;
   ActivitySlot* slot_;
   Report phase_{}, current_{};
@@ -113,8 +119,10 @@ struct RankState {
 };
 
 /// The error of a call that `self` waits in: names the rank that is missing (dead first, then stopped, then the one
-/// that is behind), since when, what it was doing, and what every other rank last reported. An empty operation: `self`
-/// is in no call, and another rank is dead.
-Error missed_call(int self, const Tag& tag, double waited_s, std::vector<RankState> ranks);
+/// that is behind or computes while others wait), since when, what it was doing, and what every other rank last
+/// reported. An empty operation: `self` is in no call, and another rank is dead. `members`: the ranks of the call's
+/// group, who are asked before the others; empty: all.
+Error missed_call(int self, const Tag& tag, double waited_s, std::vector<RankState> ranks,
+                  std::span<const int> members = {});
 
 }  // namespace swallowtail

@@ -10,7 +10,18 @@
 
 namespace swallowtail {
 
-enum class Collective : std::uint8_t { all_to_all, exchange, all_reduce, all_gather, broadcast, barrier };
+enum class Collective : std::uint8_t {
+  all_to_all,
+  exchange,  // messages
+  all_reduce,
+  all_gather,
+  broadcast,
+  barrier,
+  reduce_scatter,
+  split,
+  start_all_to_all,
+  start_all_reduce
+};
 
 /// `extra` is what the call itself adds to the tag: the root of a broadcast, the element type and operator of a
 /// reduction.
@@ -23,10 +34,13 @@ struct Call {
 /// 64 bits of collective, operation, step, detail and extra; equal for equal calls, on every machine.
 std::uint64_t call_hash(const Call& call) noexcept;
 
+/// What all ranks must give alike to a reduce_scatter, as the `extra` of its Call.
+std::uint64_t offsets_hash(std::span<const std::int64_t> offsets) noexcept;
+
 /// "pooled (step 812)".
 std::string call_name(std::string_view operation, std::int64_t step);
 
-/// The error of two ranks that are in different calls.
+/// The error of two ranks that are in different calls; the lower rank comes first.
 Error different_calls(int rank, const Call& call, int other_rank, const Call& other_call);
 
 /// The error of a sender and a receiver that count differently.
@@ -34,5 +48,13 @@ Error different_sizes(int sender, std::int64_t sent_bytes, int receiver, std::in
 
 /// The same for calls where both give the same span (reductions, broadcast, barrier).
 Error different_lengths(int rank, std::int64_t bytes, int other_rank, std::int64_t other_bytes, const Tag& tag);
+
+/// Throws where `out_size` is not this rank's part of a reduce_scatter, or the offsets do not end at `size` (elements).
+void check_own_part(int world_rank, int rank, std::span<const std::int64_t> offsets, std::int64_t size,
+                    std::int64_t out_size, const Tag& tag);
+
+/// Throws where a message to the rank itself lacks an end or its ends differ in size.
+void check_messages(int world_rank, int rank, std::span<const Outgoing> outgoing, std::span<const Incoming> incoming,
+                    const Tag& tag);
 
 }  // namespace swallowtail

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "parallel/communicator.h"
 
@@ -10,6 +11,8 @@ namespace swallowtail {
 
 struct LocalOptions {
   double timeout_s = 60;  // a rank that others wait for longer than this ends the run with Error (ExitCode::rank)
+  /// A machine for each rank, any numbers, so that algorithms that know of machines can be tried; empty: one machine.
+  std::vector<int> machines{};
 };
 
 /// Runs `body` once a rank, each on its own thread, and returns when all have ended. The first exception of a rank is

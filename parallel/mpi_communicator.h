@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "parallel/communicator.h"
 #include "parallel/error.h"
@@ -37,6 +38,9 @@ struct MpiOptions {
   double timeout_s = 300;  // parallel.timeout_s; longer than the longest work that one rank does while others wait
   /// The largest message handed to MPI, whose counts are 32 bits. Tests make it small.
   std::int64_t part_bytes = std::int64_t{1} << 30;
+  /// A machine for each rank, any numbers, in place of the real ones, so that algorithms that know of machines can be
+  /// tried on one; empty: the real ones.
+  std::vector<int> machines{};
 };
 
 /// The communicator over all ranks of the session, with its watchdog. Collective. The calling thread's

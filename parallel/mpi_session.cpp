@@ -142,6 +142,11 @@ MpiSession::MpiSession() {
             "MPI_Comm_split_type", "start");
   MPI_Comm_rank(mpi->node, &mpi->node_rank);
   MPI_Comm_size(mpi->node, &mpi->node_ranks);
+  int first_of_node = mpi->rank;
+  check_mpi(MPI_Bcast(&first_of_node, 1, MPI_INT, 0, mpi->node), "MPI_Bcast", "start");
+  std::vector<int> nodes(static_cast<std::size_t>(mpi->world_size));
+  check_mpi(MPI_Allgather(&first_of_node, 1, MPI_INT, nodes.data(), 1, MPI_INT, mpi->world), "MPI_Allgather", "start");
+  mpi->node_of = numbered_in_order(nodes);
   make_board(*mpi);
   state = mpi.release();
   if (provided < MPI_THREAD_MULTIPLE)
@@ -156,6 +161,9 @@ MpiSession::~MpiSession() {
   // whoever catches it ends all ranks by fail().
   if (std::uncaught_exceptions() > 0) return;
   state->reporter->finish();
+  // Where a rank aborts while another is in MPI_Finalize, mpirun of Open MPI 4.1 waits for ever with all ranks dead. So
+  // nobody goes there before everybody is past all that may fail.
+  MPI_Barrier(state->world);
   MPI_Comm_free(&state->node);
   MPI_Comm_free(&state->world);
   delete state;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "parallel/activity.h"
 
@@ -18,6 +19,7 @@ struct MpiState {
   MPI_Comm node = MPI_COMM_NULL;   // the ranks of this machine
   int rank = 0, world_size = 1;
   int node_rank = 0, node_ranks = 1;
+  std::vector<int> node_of;  // [world_size], machines numbered in the order of their first rank
   std::shared_ptr<void> board_memory;
   std::optional<ActivityBoard> board;
   std::unique_ptr<Reporter> reporter;

@@ -51,9 +51,10 @@ Watchdog::~Watchdog() {
   thread_.join();
 }
 
-void Watchdog::begin(const Tag& tag) {
-  reporter_.begin_call(tag);
+void Watchdog::begin(const Tag& tag, std::span<const int> members, bool counts) {
+  counts ? reporter_.begin_call(tag) : reporter_.begin_wait(tag);
   const std::lock_guard lock(mutex_);
+  members_ = members;
   tag_ = tag;
   waited_s_ = 0;
 }
@@ -62,6 +63,7 @@ void Watchdog::end() {
   reporter_.end_call();
   const std::lock_guard lock(mutex_);
   tag_.reset();
+  members_ = {};
 }
 
 void Watchdog::beat() {
@@ -99,7 +101,7 @@ std::optional<Error> Watchdog::look(double elapsed_s) {
   const auto states = rank_states(board_, world_size_);
   ticks_with_death_ = std::ranges::any_of(states, &RankState::is_dead) ? ticks_with_death_ + 1 : 0;
   if (ticks_with_death_ >= 2 || (tag_ && waited_s_ >= timeout_s_))
-    return missed_call(rank_, tag_.value_or(Tag{}), waited_s_, states);
+    return missed_call(rank_, tag_.value_or(Tag{}), waited_s_, states, members_);
   return std::nullopt;
 }
 

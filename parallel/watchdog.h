@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -26,10 +27,14 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// While it lives, this rank is in the call and its time runs.
+  /// While it lives, this rank is in the call and its time runs. `members`: the ranks of the call's group, kept by the
+  /// caller; empty: all. `counts`: false where the call was counted when it was started.
   class Watch {
    public:
-    Watch(Watchdog& watchdog, const Tag& tag) : watchdog_(watchdog) { watchdog_.begin(tag); }
+    Watch(Watchdog& watchdog, const Tag& tag, std::span<const int> members = {}, bool counts = true)
+        : watchdog_(watchdog) {
+      watchdog_.begin(tag, members, counts);
+    }
     ~Watch() { watchdog_.end(); }
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
@@ -39,7 +44,7 @@ class Watchdog {
   };
 
  private:
-  void begin(const Tag& tag);
+  void begin(const Tag& tag, std::span<const int> members, bool counts);
   void end();
   void beat();
   void run();
@@ -55,6 +60,7 @@ class Watchdog {
   std::condition_variable stop_changed_;
   bool stops_ = false;
   std::optional<Tag> tag_;  // of the call that this rank is in
+  std::span<const int> members_;
   double waited_s_ = 0;
   int ticks_with_death_ = 0;
   std::thread thread_;  // last: it uses all of the above

@@ -1,22 +1,38 @@
-// Pairwise exchange: each byte crosses the network once; best where chunks are large.
-// Per rank: W - 1 messages, S * (W - 1) / W bytes for S bytes of equal chunks. Source: Thakur et al., IJHPCA 2005,
-// all-to-all.
-#include <algorithm>
-
-#include "kernels/random.h"
-#include "parallel/all_to_all/all_to_all.h"
+// Pairwise exchange: in round k rank r sends to r + k and receives from r - k, so no port serves two flows; each byte
+// crosses the network once. Per rank: P - 1 rounds, P - 1 messages, S * (P - 1) / P bytes for S bytes of equal chunks.
+// Source: Thakur et al., IJHPCA 2005, all-to-all.
+#include "parallel/all_to_all/schedule.h"
 
 namespace swallowtail {
 
-void all_to_all_pairwise(Communicator& ranks, const Tag& tag, ConstChunks send, Chunks recv) {
-  const int world_size = ranks.world_size(), self = ranks.rank();
-  ranks.barrier({tag.operation, tag.step, random::mix(tag.detail ^ random::purpose("pairwise"))});
-  ranks.exchange(tag, self, send[self], self, recv[self]);
-  for (int step = 1; step < world_size; ++step) {
-    const int to = (self + step) % world_size;
-    const int from = (self + world_size - step) % world_size;
-    ranks.exchange(tag, to, send[to], from, recv[from]);
+namespace {
+
+class Pairwise final : public Schedule {
+ public:
+  Pairwise(int rank, int world_size) : rank_(rank), world_size_(world_size) {}
+
+  bool next(Round& round) override {
+    round.clear();
+    if (++step_ >= world_size_) return false;
+    const int from = (rank_ + world_size_ - step_) % world_size_, to = (rank_ + step_) % world_size_;
+    round.begin_receive(from);
+    round.add({from, rank_});
+    round.end_message();
+    round.begin_send(to);
+    round.add({rank_, to});
+    round.end_message();
+    return true;
   }
+
+ private:
+  const int rank_, world_size_;
+  int step_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Schedule> make_pairwise(int rank, const Topology& topology) {
+  return std::make_unique<Pairwise>(rank, topology.world_size());
 }
 
 }  // namespace swallowtail

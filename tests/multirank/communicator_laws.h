@@ -1,5 +1,5 @@
 // The laws of Communicator, tried on the backend that is given: the MPI one by communicator_check under mpirun, the
-// local one by tests/property/parallel. Payloads are a formula of (sender, receiver, place), so both ends know them.
+// local one by tests/property/parallel. Of calls that return at once: pending_laws.h.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,6 +16,7 @@
 #include "parallel/all_to_all/all_to_all.h"
 #include "parallel/communicator.h"
 #include "parallel/deterministic_reduce.h"
+#include "tests/multirank/payload.h"
 
 namespace swallowtail {
 
@@ -31,6 +32,7 @@ class CommunicatorLaws {
       check_gather_and_broadcast(seed);
       check_reductions(seed);
       check_exchange(seed);
+      check_reduce_scatter(seed);
     }
     check_barrier();
   }
@@ -64,51 +66,23 @@ class CommunicatorLaws {
   const std::vector<std::string>& broken() const { return broken_; }
 
  private:
-  /// Chunks in one buffer, in order; filled with a value that no law expects to stay.
-  struct Buffer {
-    explicit Buffer(const std::vector<std::int64_t>& counts)
-        : offsets(byte_offsets(counts, 1)), bytes(static_cast<std::size_t>(offsets.back()), std::byte{0xEE}) {}
-    Chunks chunks() { return {bytes, offsets}; }
-    ConstChunks const_chunks() const { return {bytes, offsets}; }
-    std::vector<std::int64_t> offsets;
-    std::vector<std::byte> bytes;
-  };
-
   void expect(bool holds, const std::string& law) {
     if (!holds) broken_.push_back(law);
-  }
-
-  /// Nothing, a few bytes, or up to 3000, so that chunks of one call are very unequal.
-  static std::int64_t chunk_bytes(std::uint64_t seed, int from, int to) {
-    const auto key = random::bits(seed, 11, static_cast<std::uint64_t>(from), static_cast<std::uint64_t>(to));
-    return key % 4 == 0 ? 0 : random::below(random::mix(key), key % 4 == 1 ? 5 : 3000);
-  }
-
-  static std::byte payload(std::uint64_t seed, int from, int to, std::size_t place) {
-    return static_cast<std::byte>(random::bits(seed, static_cast<std::uint64_t>(from * 1000 + to), place));
-  }
-  static void fill(std::span<std::byte> chunk, std::uint64_t seed, int from, int to) {
-    for (std::size_t i = 0; i < chunk.size(); ++i) chunk[i] = payload(seed, from, to, i);
-  }
-  static bool is_filled(std::span<const std::byte> chunk, std::uint64_t seed, int from, int to) {
-    for (std::size_t i = 0; i < chunk.size(); ++i)
-      if (chunk[i] != payload(seed, from, to, i)) return false;
-    return true;
   }
 
   void check_all_to_all(std::uint64_t seed) {
     for (const auto& algorithm : all_to_all_algorithms()) {
       std::vector<std::int64_t> send_counts, recv_counts;
       for (int other = 0; other < world_size_; ++other) {
-        send_counts.push_back(chunk_bytes(seed, self_, other));
-        recv_counts.push_back(chunk_bytes(seed, other, self_));
+        send_counts.push_back(payload_bytes(seed, self_, other));
+        recv_counts.push_back(payload_bytes(seed, other, self_));
       }
-      Buffer send(send_counts), recv(recv_counts);
-      for (int to = 0; to < world_size_; ++to) fill(send.chunks()[to], seed, self_, to);
+      ChunkBuffer send(send_counts), recv(recv_counts);
+      for (int to = 0; to < world_size_; ++to) fill_payload(send.chunks()[to], seed, self_, to);
       all_to_all(algorithm.name, ranks_, {"check", static_cast<std::int64_t>(seed)}, send.const_chunks(),
                  recv.chunks());
       for (int from = 0; from < world_size_; ++from)
-        expect(is_filled(recv.chunks()[from], seed, from, self_),
+        expect(is_payload(recv.chunks()[from], seed, from, self_),
                fmt::format("{} delivers the chunk of rank {}, seed {}", algorithm.name, from, seed));
     }
   }
@@ -116,19 +90,19 @@ class CommunicatorLaws {
   void check_gather_and_broadcast(std::uint64_t seed) {
     constexpr int kAll = 999, kWord = 998;  // receivers that are no rank
     std::vector<std::int64_t> counts;
-    for (int from = 0; from < world_size_; ++from) counts.push_back(chunk_bytes(seed, from, kAll));
-    Buffer all(counts), own({counts[static_cast<std::size_t>(self_)]});
-    fill(own.bytes, seed, self_, kAll);
+    for (int from = 0; from < world_size_; ++from) counts.push_back(payload_bytes(seed, from, kAll));
+    ChunkBuffer all(counts), own({counts[static_cast<std::size_t>(self_)]});
+    fill_payload(own.bytes, seed, self_, kAll);
     ranks_.all_gather({"check gather", 1}, own.bytes, all.chunks());
     for (int from = 0; from < world_size_; ++from)
-      expect(is_filled(all.chunks()[from], seed, from, kAll),
+      expect(is_payload(all.chunks()[from], seed, from, kAll),
              fmt::format("all_gather delivers rank {}, seed {}", from, seed));
 
     const int root = static_cast<int>(seed) % world_size_;
-    Buffer word({chunk_bytes(seed, 3, kWord)});
-    if (self_ == root) fill(word.bytes, seed, root, kWord);
+    ChunkBuffer word({payload_bytes(seed, 3, kWord)});
+    if (self_ == root) fill_payload(word.bytes, seed, root, kWord);
     ranks_.broadcast({"check broadcast", 1}, root, word.bytes);
-    expect(is_filled(word.bytes, seed, root, kWord), fmt::format("broadcast from {}, seed {}", root, seed));
+    expect(is_payload(word.bytes, seed, root, kWord), fmt::format("broadcast from {}, seed {}", root, seed));
   }
 
   /// Sums of small integers are exact in every order; sums of random floats need only be the same everywhere.
@@ -168,13 +142,31 @@ class CommunicatorLaws {
     expect(of_rank_0 == random_floats, fmt::format("a float sum has the same bits on every rank, seed {}", seed));
   }
 
+  /// Uneven parts, some empty. Sums of small integers are exact in every order.
+  void check_reduce_scatter(std::uint64_t seed) {
+    std::vector<std::int64_t> counts;
+    for (int rank = 0; rank < world_size_; ++rank) counts.push_back(payload_bytes(seed, rank, 997) % 40);
+    const auto offsets = byte_offsets(counts, 1);
+    std::vector<float> values(static_cast<std::size_t>(offsets.back()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((self_ + 1) * (i % 89));
+    const auto before = values;
+    std::vector<float> out(static_cast<std::size_t>(counts[static_cast<std::size_t>(self_)]), -1.0F);
+    ranks_.reduce_scatter_sum({"check parts", static_cast<std::int64_t>(seed)}, values, offsets, out);
+    const auto triangle = static_cast<std::size_t>(world_size_ * (world_size_ + 1) / 2);
+    const auto first = static_cast<std::size_t>(offsets[static_cast<std::size_t>(self_)]);
+    for (std::size_t i = 0; i < out.size(); ++i)
+      expect(out[i] == static_cast<float>(triangle * ((first + i) % 89)),
+             fmt::format("reduce_scatter of place {}, seed {}", first + i, seed));
+    expect(values == before, fmt::format("reduce_scatter leaves its input, seed {}", seed));
+  }
+
   void check_exchange(std::uint64_t seed) {
     for (int shift = 0; shift < world_size_; ++shift) {
       const int to = (self_ + shift) % world_size_, from = (self_ + world_size_ - shift) % world_size_;
-      Buffer send({chunk_bytes(seed, self_, to)}), recv({chunk_bytes(seed, from, self_)});
-      fill(send.bytes, seed, self_, to);
+      ChunkBuffer send({payload_bytes(seed, self_, to)}), recv({payload_bytes(seed, from, self_)});
+      fill_payload(send.bytes, seed, self_, to);
       ranks_.exchange({"check", shift}, to, send.bytes, from, recv.bytes);
-      expect(is_filled(recv.bytes, seed, from, self_), fmt::format("exchange over {} ranks, seed {}", shift, seed));
+      expect(is_payload(recv.bytes, seed, from, self_), fmt::format("exchange over {} ranks, seed {}", shift, seed));
     }
   }
 

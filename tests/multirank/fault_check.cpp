@@ -30,9 +30,17 @@ void loop(Communicator& ranks) {
   for (std::int64_t step = 1;; ++step) {
     report_activity("data.next_batch", step);
     std::this_thread::sleep_for(milliseconds(1));
-    ranks.all_to_all({"pooled", step}, {send, offsets}, {recv, offsets});
-    report_activity("backward", step);
-    ranks.all_reduce_sum({"dense gradients", step}, std::span(gradient));
+    if (step % 2 == 0) {
+      ranks.all_to_all({"pooled", step}, {send, offsets}, {recv, offsets});
+      report_activity("backward", step);
+      ranks.all_reduce_sum({"dense gradients", step}, std::span(gradient));
+    } else {
+      const auto pooled = ranks.start_all_to_all({"pooled", step}, {send, offsets}, {recv, offsets});
+      const auto gradients = ranks.start_all_reduce_sum({"dense gradients", step}, std::span(gradient));
+      report_activity("backward", step);
+      pooled->wait();
+      gradients->wait();
+    }
     if (step == 20 && ranks.rank() == 0) {
       fmt::print("running\n");
       std::fflush(stdout);
@@ -46,6 +54,86 @@ void loop(Communicator& ranks) {
   for (;;) ++turns;
 }
 
+/// Calls that return at once, and groups. False where there is no such case.
+bool run_pending(std::string_view name, Communicator& ranks) {
+  const bool is_odd = ranks.rank() == 1;
+  const int next = (ranks.rank() + 1) % ranks.world_size(),
+            last = (ranks.rank() + ranks.world_size() - 1) % ranks.world_size();
+  float value = 0;
+  const std::span<float> one{&value, 1};
+  std::vector<std::byte> send(40000), recv(40000);
+  const auto even = byte_offsets(std::vector<std::int64_t>(static_cast<std::size_t>(ranks.world_size()), 8), 1);
+  const auto message = [&](const Tag& tag, std::size_t sent, std::size_t expected) {
+    const Outgoing outgoing{next, std::span(send).first(sent)};
+    const Incoming incoming{last, std::span(recv).first(expected)};
+    return ranks.start_messages(tag, ranks.open_channel(), {&outgoing, 1}, {&incoming, 1});
+  };
+
+  if (name == "pending step") {
+    const auto call = ranks.start_all_reduce_sum({"metrics", is_odd ? 813 : 812}, one);
+    while (!call->test()) std::this_thread::yield();
+  } else if (name == "pending collective") {
+    const auto call = is_odd ? ranks.start_all_to_all({"pooled", 812}, {send, even}, {recv, even})
+                             : ranks.start_all_reduce_sum({"pooled", 812}, one);
+    call->wait();
+  } else if (name == "pending or not") {
+    if (is_odd) {
+      ranks.all_to_all({"pooled", 812}, {send, even}, {recv, even});
+    } else {
+      ranks.start_all_to_all({"pooled", 812}, {send, even}, {recv, even})->wait();
+    }
+  } else if (name == "pending sizes") {
+    auto counts = std::vector<std::int64_t>(static_cast<std::size_t>(ranks.world_size()), 8);
+    if (is_odd) counts[0] = 9;
+    const auto offsets = byte_offsets(counts, 1);
+    ranks.start_all_to_all({"pooled", 812}, {send, offsets}, {recv, even})->wait();
+  } else if (name == "message or sum") {
+    const auto call = is_odd ? message({"pooled", 812}, 4, 4) : ranks.start_all_reduce_sum({"pooled", 812}, one);
+    call->wait();
+  } else if (name == "large message sizes") {
+    message({"ring", 812}, is_odd ? 30000 : 20000, 20000)->wait();
+  } else if (name == "large or small") {
+    message({"ring", 812}, is_odd ? 8000 : 20000, 20000)->wait();
+  } else if (name == "message to itself") {
+    const Outgoing outgoing{1, send};
+    if (is_odd) ranks.start_messages({"ring", 812}, 0, {&outgoing, 1}, {})->wait();
+  } else if (name == "offsets") {
+    // All parts are empty but rank 0's, or on rank 1 but its own.
+    std::vector<std::int64_t> offsets(static_cast<std::size_t>(ranks.world_size()) + 1, 10);
+    offsets[0] = 0;
+    if (is_odd) offsets[1] = 0;
+    std::vector<float> values(10), out(is_odd || ranks.rank() == 0 ? 10 : 0);
+    ranks.reduce_scatter_sum({"dense gradients", 812}, values, offsets, out);
+  } else if (name == "group") {
+    const auto group = ranks.split({"split"}, ranks.rank() == 0 ? 0 : 1);
+    group->barrier({"metrics", is_odd ? 813 : 812});
+  } else if (name == "pending spin") {
+    if (is_odd) spin(812);
+    ranks.start_all_to_all({"pooled", 812}, {send, even}, {recv, even})->wait();
+  } else if (name == "message spin") {
+    if (is_odd) spin(812);
+    message({"pooled", 812}, 8, 8)->wait();
+  } else if (name == "round spin") {
+    const auto channel = ranks.open_channel();
+    for (std::size_t bytes = 0;; bytes += 1000) {
+      if (is_odd && bytes == 3000) spin(812);
+      const Outgoing outgoing{next, std::span(send).first(bytes)};
+      const Incoming incoming{last, std::span(recv).first(bytes)};
+      ranks.start_messages({"pooled", 812}, channel, {&outgoing, 1}, {&incoming, 1})->wait();
+    }
+  } else if (name == "group spin") {
+    // Rank 0 is alone in its group, and waits for the whole.
+    const auto group = ranks.split({"split"}, ranks.rank() == 0 ? 0 : 1);
+    for (int i = 0; i < 3 * ranks.rank(); ++i) ranks.open_channel();  // counts of calls tell nothing here
+    if (is_odd) spin(812);
+    if (ranks.rank() > 0) group->barrier({"pooled", 812});
+  } else {
+    return false;
+  }
+  ranks.barrier({"end", 812});
+  return true;
+}
+
 /// Rank 1 is odd one way or the other.
 void run(std::string_view name, Communicator& ranks) {
   const bool is_odd = ranks.rank() == 1;
@@ -54,7 +142,14 @@ void run(std::string_view name, Communicator& ranks) {
   std::vector<std::byte> bytes(64);
   const auto even = byte_offsets(std::vector<std::int64_t>(static_cast<std::size_t>(ranks.world_size()), 8), 1);
   ranks.barrier({"start"});
+  if (run_pending(name, ranks)) return;
 
+  if (name == "long name") {
+    // Names that agree in what an error shows of them.
+    const bool differs = ranks.world_size() > 1 && is_odd;
+    return ranks.barrier(
+        {differs ? "an operation of a name that is long" : "an operation of a name that is too long", 812});
+  }
   if (name == "operation") return ranks.all_reduce_sum({is_odd ? "dense gradients" : "metrics", 812}, one);
   if (name == "step") return ranks.all_reduce_sum({"metrics", is_odd ? 813 : 812}, one);
   if (name == "detail") return ranks.all_reduce_sum({"metrics", 812, is_odd ? 0xabcU : 0x123U}, one);

@@ -6,6 +6,7 @@
 
 #include "parallel/local_communicator.h"
 #include "tests/multirank/communicator_laws.h"
+#include "tests/multirank/pending_laws.h"
 
 namespace swallowtail {
 namespace {
@@ -14,6 +15,9 @@ void expect_laws(Communicator& ranks, std::uint64_t seeds) {
   CommunicatorLaws laws(ranks);
   laws.check(seeds);
   EXPECT_EQ(laws.broken(), std::vector<std::string>{}) << "rank " << ranks.rank() << " of " << ranks.world_size();
+  PendingLaws pending(ranks);
+  pending.check(seeds);
+  EXPECT_EQ(pending.broken(), std::vector<std::string>{}) << "rank " << ranks.rank() << " of " << ranks.world_size();
 }
 
 TEST(LocalCommunicator, KeepsTheLawsOnAnyNumberOfRanks) {
@@ -27,6 +31,24 @@ TEST(LocalCommunicator, KeepsTheLawsOnAnyNumberOfRanks) {
     });
     EXPECT_EQ(bodies, world_size);
   }
+}
+
+TEST(LocalCommunicator, KeepsTheLawsInGroups) {
+  for (const auto& machines : {std::vector{5}, {5, 3}, {0, 1, 0}, {2, 2, 9, 9}, {0, 0, 0, 1, 1, 2, 2, 2}})
+    run_ranks(static_cast<int>(machines.size()),
+              [&](Communicator& ranks) {
+                const auto nodes = ranks.node_of();
+                EXPECT_EQ(std::vector(nodes.begin(), nodes.end()), numbered_in_order(machines));
+                PendingLaws laws(ranks);
+                laws.check_groups(2, 2);
+                EXPECT_EQ(laws.broken(), std::vector<std::string>{}) << "rank " << ranks.rank();
+              },
+              {.machines = machines});
+}
+
+TEST(NumberedInOrder, CountsFromTheFirst) {
+  EXPECT_EQ(numbered_in_order(std::vector{7, 7, -1, 3, -1, 7}), (std::vector{0, 0, 1, 2, 1, 0}));
+  EXPECT_TRUE(numbered_in_order({}).empty());
 }
 
 TEST(SingleRank, KeepsTheLaws) {
