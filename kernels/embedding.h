@@ -10,7 +10,11 @@
 
 namespace swallowtail {
 
-enum class Pooling : std::uint8_t { sum, mean };  // mean divides by the bag's number of ids
+enum class Pooling : std::uint8_t {
+  sum,
+  mean,  // divides by the bag's number of ids
+  none   // no pooling: one vector an id (sequences)
+};
 
 struct TableView {       // borrowed
   const float* weights;  // [rows, dim] fp32, row-major
@@ -25,25 +29,34 @@ struct JaggedView {                       // borrowed
 };
 
 /// out[b, :] = sum or mean of weight * table[values[i], :] over the bag b; an empty bag gives zeros.
-/// out       [B, dim] fp32, overwritten, apart from the table
+/// Pooling::none: out[i, :] = weight * table[values[i], :] for the ids offsets[0] … offsets[B] - 1, counted from 0.
+/// out       [B, dim] fp32 (none: [ids, dim]), overwritten, apart from the table
 /// Requires  0 <= values[i] < rows. Checked once where ids enter (data/batch.h), trusted here.
 /// Order     rows are added as they stand in the bag, so every thread count gives the same bits.
 /// Source    Naumov et al., arXiv:1906.00091, section 2.
 void pooled_lookup_forward(const TableView& table, const JaggedView& bags, Pooling pooling, float* out);
+
+/// The same sums of rows that lie anywhere: rows[i] points to the `cols` floats of id i, for the ids offsets[0] …
+/// offsets[B] - 1 of `bags`, whose values are not read. out[b * stride … + cols) is overwritten (none: out[i *
+/// stride]). The bits are those of pooled_lookup_forward on the same rows.
+void pool_rows(std::span<const float* const> rows, const JaggedView& bags, Pooling pooling, std::int64_t cols,
+               std::int64_t stride, float* out);
 
 /// The ids of a batch grouped by row: what a deduplicated row update walks over. Reused between steps.
 struct RowGroups {
   std::vector<std::int64_t> rows;    // [U] distinct rows, rising
   std::vector<std::int64_t> starts;  // [U + 1] into `items`
   struct Item {
-    std::int64_t bag;
-    float scale;  // the id's weight, over the bag's size for mean pooling
+    std::int64_t bag;  // Pooling::none: the id's place among all ids
+    float scale;       // the id's weight, over the bag's size for mean pooling
   };
   std::vector<Item> items;  // [N]; within a row in (bag, position) order
 };
 
 /// Groups by a stable radix sort. Cost: O(N) for each 11 bits of `table_rows`.
-void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups);
+/// bag_sizes  [B] what mean pooling divides by, where the bags are parts of longer ones; empty: their own sizes
+void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups,
+                  std::span<const std::int64_t> bag_sizes = {});
 
 /// gradient[u, :] = sum of scale * bag_gradients[bag][:] over the items of group u, added in item order.
 /// bag_gradients  [B] pointers to dim floats (the pooled gradients, wherever they were received)

@@ -38,6 +38,24 @@ float usual_epsilon(Optimizer kind) noexcept;
 /// One row: weights [dim], gradient [dim] (overwritten where L2 is on), state [sparse_state_width].
 void update_row(const OptimizerStep& step, std::int64_t dim, float* weights, float* gradient, float* state) noexcept;
 
+// The same in parts, for a row whose columns lie on several ranks: add_decay on each, then, for rowwise_adagrad, the
+// squares of all columns brought together, then apply_row on each. The statistic is the mean over all columns of the
+// row whatever the division: it is summed from pieces of kSquareColumns columns in their order, so a table that is
+// split at multiples of kSquareColumns has the bits of an unsplit one.
+inline constexpr std::int64_t kSquareColumns = 4;
+constexpr std::int64_t square_count(std::int64_t cols) noexcept { return (cols + kSquareColumns - 1) / kSquareColumns; }
+
+/// gradient += weight_decay * weights, where the optimizer's decay is L2.
+void add_decay(const OptimizerStep& step, std::int64_t cols, const float* weights, float* gradient) noexcept;
+/// pieces[k] = sum of squares of the columns [4k, 4k + 4) of `gradient`; pieces [square_count(cols)].
+void square_pieces(const float* gradient, std::int64_t cols, float* pieces) noexcept;
+/// Sum of the pieces, in order, over dim.
+float mean_square(std::span<const float> pieces, std::int64_t dim) noexcept;
+/// The update of `cols` columns from a gradient that has its decay. mean_square: of the whole row; rowwise_adagrad
+/// only.
+void apply_row(const OptimizerStep& step, std::int64_t cols, float* weights, const float* gradient, float* state,
+               float mean_square) noexcept;
+
 /// A flat array: elementwise, so any number of threads gives the same bits. state [dense_state_width].
 void update_dense(const OptimizerStep& step, std::span<float> weights, std::span<const float> gradient,
                   std::span<float> state) noexcept;

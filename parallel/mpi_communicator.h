@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "parallel/communicator.h"
@@ -28,6 +29,15 @@ class MpiSession {
   /// others waiting. Without a session: exits. (A rank that a signal kills cannot call this: mpirun sees its death,
   /// ends the others and returns 128 + signal, so 137 and not 5 after SIGKILL.)
   [[noreturn]] static void abort(int code);
+
+  /// Whether this rank is to print the failure that it ends the run with: the first of its machine that asks. The
+  /// others wait in here for their end, which is near. `all_may_fail`: as often all ranks fail alike, machines other
+  /// than rank 0's leave it a second to say so for all.
+  static bool claim_failure(bool all_may_fail);
+
+  /// "rank 1 in forward and backward (step 7)": what this rank last said to be doing, for the error of a rank that
+  /// fails alone. Empty outside of steps and where there is only one rank.
+  static std::string whereabouts();
 
   /// Prints the error's line on standard error and ends all ranks with its code. Where several ranks of a machine fail
   /// together (all see the same bad key), only the first prints. Any thread may call.

@@ -18,6 +18,8 @@
 #include <exception>
 #include <thread>
 
+#include "parallel/agreement.h"
+
 #include "parallel/mpi_communicator.h"
 
 namespace swallowtail {
@@ -188,11 +190,26 @@ void MpiSession::abort(int code) {
   _exit(code);
 }
 
+bool MpiSession::claim_failure(bool all_may_fail) {
+  if (!state) return true;
+  const bool is_first = state->board->claim_report();
+  const bool has_rank_0 =
+      std::ranges::any_of(state->board->slots(), [](const ActivitySlot& slot) { return slot.rank() == 0; });
+  // Another rank has the word, and its code is the job's.
+  if (!is_first) std::this_thread::sleep_for(std::chrono::seconds(2));
+  if (is_first && all_may_fail && !has_rank_0) std::this_thread::sleep_for(std::chrono::seconds(1));
+  return is_first;
+}
+
+std::string MpiSession::whereabouts() {
+  if (!state || state->world_size == 1) return {};
+  const auto report = state->board->slots()[static_cast<std::size_t>(state->node_rank)].read();
+  if (!report || report->step == 0) return {};
+  return fmt::format("rank {} in {}", state->rank, call_name(report->what.data(), report->step));
+}
+
 void MpiSession::fail(const Error& error) {
-  if (!state || state->board->claim_report())
-    print_line(error.message());
-  else
-    std::this_thread::sleep_for(std::chrono::seconds(2));  // another rank has the word, and its code is the job's
+  if (claim_failure(false)) print_line(error.message());
   abort(static_cast<int>(error.code()));
 }
 

@@ -17,25 +17,46 @@ void add_scaled(const float* row, float scale, std::int64_t dim, float* out) noe
   for (std::int64_t d = 0; d < dim; ++d) out[d] += scale * row[d];
 }
 
-}  // namespace
-
-void pooled_lookup_forward(const TableView& table, const JaggedView& bags, Pooling pooling, float* out) {
-  const std::int64_t batch = bags.bags(), dim = table.dim;
+/// Sums of the rows that `row_of` names, bag by bag: the one place that decides the order and the rounding.
+template <typename RowOf>
+void pool(RowOf row_of, const JaggedView& bags, Pooling pooling, std::int64_t cols, std::int64_t stride, float* out) {
+  const std::int64_t batch = bags.bags(), first = bags.offsets[0];
+  const auto weight = [&](std::int64_t i) { return bags.weights.empty() ? 1.0F : bags.weights[i]; };
 #pragma omp parallel for schedule(static) if (batch >= 2 * kBagsAThread)
   for (std::int64_t bag = 0; bag < batch; ++bag) {
-    float* sum = out + bag * dim;
-    std::memset(sum, 0, static_cast<std::size_t>(dim) * sizeof(float));
     const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
-    for (std::int64_t i = begin; i < end; ++i)
-      add_scaled(table.weights + bags.values[i] * dim, bags.weights.empty() ? 1.0F : bags.weights[i], dim, sum);
+    if (pooling == Pooling::none) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const float* row = row_of(i);
+        float* to = out + (i - first) * stride;
+        for (std::int64_t d = 0; d < cols; ++d) to[d] = weight(i) * row[d];
+      }
+      continue;
+    }
+    float* sum = out + bag * stride;
+    std::memset(sum, 0, static_cast<std::size_t>(cols) * sizeof(float));
+    for (std::int64_t i = begin; i < end; ++i) add_scaled(row_of(i), weight(i), cols, sum);
     if (pooling == Pooling::mean && end - begin > 1) {
       const float inverse = 1.0F / static_cast<float>(end - begin);
-      for (std::int64_t d = 0; d < dim; ++d) sum[d] *= inverse;
+      for (std::int64_t d = 0; d < cols; ++d) sum[d] *= inverse;
     }
   }
 }
 
-void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups) {
+}  // namespace
+
+void pooled_lookup_forward(const TableView& table, const JaggedView& bags, Pooling pooling, float* out) {
+  pool([&](std::int64_t i) { return table.weights + bags.values[i] * table.dim; }, bags, pooling, table.dim, table.dim,
+       out);
+}
+
+void pool_rows(std::span<const float* const> rows, const JaggedView& bags, Pooling pooling, std::int64_t cols,
+               std::int64_t stride, float* out) {
+  pool([&](std::int64_t i) { return rows[i]; }, bags, pooling, cols, stride, out);
+}
+
+void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups,
+                  std::span<const std::int64_t> bag_sizes) {
   struct Entry {
     std::int64_t row;
     RowGroups::Item item;
@@ -44,9 +65,12 @@ void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooli
   entries.clear();
   for (std::int64_t bag = 0; bag < bags.bags(); ++bag) {
     const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
-    const float scale = pooling == Pooling::mean && end > begin ? 1.0F / static_cast<float>(end - begin) : 1.0F;
+    const std::int64_t size = bag_sizes.empty() ? end - begin : bag_sizes[bag];
+    const float scale = pooling == Pooling::mean && size > 0 ? 1.0F / static_cast<float>(size) : 1.0F;
     for (std::int64_t i = begin; i < end; ++i)
-      entries.push_back({bags.values[i], {bag, bags.weights.empty() ? scale : scale * bags.weights[i]}});
+      entries.push_back({bags.values[i],
+                         {pooling == Pooling::none ? i - bags.offsets[0] : bag,
+                          bags.weights.empty() ? scale : scale * bags.weights[i]}});
   }
   // Least significant digit first keeps the (bag, position) order within a row.
   scratch.resize(entries.size());

@@ -1,5 +1,6 @@
 #include "kernels/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace swallowtail {
@@ -64,35 +65,65 @@ float usual_epsilon(Optimizer kind) noexcept {
   }
 }
 
-void update_row(const OptimizerStep& step, std::int64_t dim, float* weights, float* gradient, float* state) noexcept {
-  if (step.kind == Optimizer::adamw) {
-    const float keep = 1.0F - step.learning_rate * step.weight_decay;
-    for (std::int64_t d = 0; d < dim; ++d) weights[d] *= keep;
-  } else {
-    for (std::int64_t d = 0; d < dim; ++d) gradient[d] = decayed(step, weights[d], gradient[d]);
+void add_decay(const OptimizerStep& step, std::int64_t cols, const float* weights, float* gradient) noexcept {
+  if (step.kind == Optimizer::adamw) return;
+  for (std::int64_t d = 0; d < cols; ++d) gradient[d] = decayed(step, weights[d], gradient[d]);
+}
+
+void square_pieces(const float* gradient, std::int64_t cols, float* pieces) noexcept {
+  for (std::int64_t first = 0; first < cols; first += kSquareColumns) {
+    float sum = 0;
+    for (std::int64_t d = first; d < std::min(cols, first + kSquareColumns); ++d) sum += gradient[d] * gradient[d];
+    *pieces++ = sum;
   }
+}
+
+float mean_square(std::span<const float> pieces, std::int64_t dim) noexcept {
+  float sum = 0;
+  for (const float piece : pieces) sum += piece;
+  return sum / static_cast<float>(dim);
+}
+
+void apply_row(const OptimizerStep& step, std::int64_t cols, float* weights, const float* gradient, float* state,
+               float mean_square) noexcept {
   switch (step.kind) {
     case Optimizer::sgd:
-      for (std::int64_t d = 0; d < dim; ++d) weights[d] -= step.learning_rate * gradient[d];
+      for (std::int64_t d = 0; d < cols; ++d) weights[d] -= step.learning_rate * gradient[d];
       return;
     case Optimizer::adagrad:
-      for (std::int64_t d = 0; d < dim; ++d) adagrad(step, weights[d], gradient[d], state[d]);
+      for (std::int64_t d = 0; d < cols; ++d) adagrad(step, weights[d], gradient[d], state[d]);
       return;
     case Optimizer::rowwise_adagrad: {
-      float squares = 0;
-      for (std::int64_t d = 0; d < dim; ++d) squares += gradient[d] * gradient[d];
-      state[0] += squares / static_cast<float>(dim);
+      state[0] += mean_square;
       const float rate = step.learning_rate / (std::sqrt(state[0]) + step.epsilon);
-      for (std::int64_t d = 0; d < dim; ++d) weights[d] -= rate * gradient[d];
+      for (std::int64_t d = 0; d < cols; ++d) weights[d] -= rate * gradient[d];
       return;
     }
     case Optimizer::adam:
     case Optimizer::adamw: {
+      const float keep = step.kind == Optimizer::adamw ? 1.0F - step.learning_rate * step.weight_decay : 1.0F;
       const AdamScales scales = adam_scales(step);
-      for (std::int64_t d = 0; d < dim; ++d) adam(step, scales, weights[d], gradient[d], state[d], state[dim + d]);
+      for (std::int64_t d = 0; d < cols; ++d) {
+        weights[d] *= keep;
+        adam(step, scales, weights[d], gradient[d], state[d], state[cols + d]);
+      }
       return;
     }
   }
+}
+
+void update_row(const OptimizerStep& step, std::int64_t dim, float* weights, float* gradient, float* state) noexcept {
+  add_decay(step, dim, weights, gradient);
+  float mean = 0;
+  if (step.kind == Optimizer::rowwise_adagrad) {
+    for (std::int64_t first = 0; first < dim; first += kSquareColumns) {
+      float piece = 0;
+      square_pieces(gradient + first, std::min(kSquareColumns, dim - first), &piece);
+      mean += piece;
+    }
+    mean /= static_cast<float>(dim);
+  }
+  apply_row(step, dim, weights, gradient, state, mean);
 }
 
 void update_dense(const OptimizerStep& step, std::span<float> weights, std::span<const float> gradient,

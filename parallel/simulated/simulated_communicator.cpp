@@ -143,11 +143,9 @@ class World {
     try {
       body(rank);
     } catch (const Error& error) {
-      failed(rank,
-             {ExitCode::rank, fmt::format("rank {} failed: {}", rank, error.fact()), error.where(), error.advice()});
+      failed({ExitCode::rank, fmt::format("rank {} failed: {}", rank, error.fact()), error.where(), error.advice()});
     } catch (const std::exception& error) {
-      failed(rank,
-             {ExitCode::rank, fmt::format("rank {} failed: {}", rank, error.what()), fmt::format("rank {}", rank)});
+      failed({ExitCode::rank, fmt::format("rank {} failed: {}", rank, error.what()), fmt::format("rank {}", rank)});
     }
   }
   void failed(const Error& error) {

@@ -50,6 +50,21 @@ TEST(Failure, WhatNobodyForesawIsOneLineToo) {
   EXPECT_EQ(failure_of(42).exit_code, 1);
 }
 
+TEST(Failure, SaysWhereARankWasThatMayHaveFailedAlone) {
+  const auto failure_at = [](const auto& exception) {
+    return describe_failure(std::make_exception_ptr(exception), "rank 1 in lookup (step 7)").line;
+  };
+  EXPECT_EQ(failure_at(Error{ExitCode::data, "label '?'", "train.csv:3:1", "correct it"}),
+            "swallowtail: error: label '?', at train.csv:3:1, rank 1 in lookup (step 7); correct it");
+  EXPECT_EQ(failure_at(std::runtime_error("shape mismatch"))
+                .rfind("swallowtail: error: shape mismatch, at rank 1 in lookup (step 7); ", 0),
+            0u);
+  EXPECT_NE(failure_at(std::bad_alloc()).find("out of memory, at rank 1 in lookup (step 7); "), std::string::npos);
+  // These name rank and step themselves, or are all ranks' alike.
+  for (const auto code : {ExitCode::usage, ExitCode::numbers, ExitCode::rank, ExitCode::damaged, ExitCode::stopped})
+    EXPECT_EQ(failure_at(Error{code, "a fact", "a place"}).find("rank 1"), std::string::npos);
+}
+
 TEST(Failure, AMessageOfSeveralLinesIsPrintedAsOne) {
   EXPECT_EQ(failure_of(Error{ExitCode::usage, "a\nb"}).line, "swallowtail: error: a b");
 }

@@ -198,6 +198,13 @@ std::optional<Checkpoint> Checkpoint::newest_good(const fs::path& directory, std
   return {};
 }
 
+std::vector<std::string> Checkpoint::names(std::string_view prefix) const {
+  std::vector<std::string> found;
+  for (auto at = file_of_.lower_bound(std::string(prefix)); at != file_of_.end() && at->first.starts_with(prefix); ++at)
+    found.push_back(at->first);
+  return found;
+}
+
 void Checkpoint::read(const std::string& tensor, std::span<std::byte> out) const {
   const auto found = file_of_.find(tensor);
   if (found == file_of_.end()) throw damaged(folder_, fmt::format("the checkpoint has no tensor '{}'", tensor));

@@ -41,6 +41,8 @@ class Checkpoint {
 
   const nlohmann::json& state() const noexcept { return state_; }
   std::int64_t step() const noexcept { return step_; }
+  /// The tensors whose names begin with `prefix`, sorted.
+  std::vector<std::string> names(std::string_view prefix) const;
   bool has(const std::string& tensor) const { return file_of_.contains(tensor); }
   /// Errors: damaged where the tensor is missing or of another size.
   void read(const std::string& tensor, std::span<std::byte> out) const;

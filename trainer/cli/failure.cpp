@@ -3,18 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <new>
 #include <string_view>
 #include <system_error>
-#include <thread>
 
 #include "parallel/error.h"
 
 namespace swallowtail::cli {
 namespace {
+
+constexpr auto kUnforeseen = static_cast<ExitCode>(1);
+
+bool may_be_alone(ExitCode code) {
+  return code == ExitCode::data || code == ExitCode::resources || code == kUnforeseen;
+}
 
 Failure from_error(const Error& error) {
   std::string line = error.message();
@@ -41,32 +45,39 @@ bool is_out_of_space(const std::error_code& code) {
          code == std::errc::not_enough_memory || code.value() == EDQUOT;
 }
 
-}  // namespace
-
-Failure describe_failure(const std::exception_ptr& thrown) {
+/// What was thrown, as one of ours.
+Error as_error(const std::exception_ptr& thrown) {
   const std::string less_memory = "lower train.batch_size or the tables' rows and dims, or use more ranks";
   try {
     std::rethrow_exception(thrown);
   } catch (const Error& error) {
-    return from_error(error);
+    return error;
   } catch (const std::bad_alloc&) {
-    return from_error(resources("out of memory", {}, less_memory));
+    return resources("out of memory", {}, less_memory);
   } catch (const std::filesystem::filesystem_error& error) {
     if (is_out_of_space(error.code()))
-      return from_error(resources(error.code().message(), error.path1(), "make room or correct the permissions"));
-    return from_error(Error{static_cast<ExitCode>(1), first_line(error.what()), {}, "please report this as a bug"});
+      return resources(error.code().message(), error.path1(), "make room or correct the permissions");
+    return Error{kUnforeseen, first_line(error.what()), {}, "please report this as a bug"};
   } catch (const std::exception& error) {
     const std::string fact = first_line(error.what());
     if (fact.find("can't allocate memory") != std::string::npos || fact.find("CUDA out of memory") != std::string::npos)
-      return from_error(resources(fact, {}, less_memory));
-    return from_error(Error{static_cast<ExitCode>(1), fact, {}, "this was not foreseen: please report it as a bug"});
+      return resources(fact, {}, less_memory);
+    return Error{kUnforeseen, fact, {}, "this was not foreseen: please report it as a bug"};
   } catch (...) {
-    return from_error(Error{static_cast<ExitCode>(1), "an unknown exception", {}, "please report it as a bug"});
+    return Error{kUnforeseen, "an unknown exception", {}, "please report it as a bug"};
   }
 }
 
-void report_failure(const Failure& failure, int rank, bool as_json) {
-  if (rank != 0) std::this_thread::sleep_for(std::chrono::milliseconds(4000 + std::min(rank, 20) * 50));
+}  // namespace
+
+Failure describe_failure(const std::exception_ptr& thrown, const std::string& whereabouts) {
+  const Error error = as_error(thrown);
+  if (whereabouts.empty() || !may_be_alone(error.code())) return from_error(error);
+  const std::string where = error.where().empty() ? whereabouts : error.where() + ", " + whereabouts;
+  return from_error(Error{error.code(), error.fact(), where, error.advice()});
+}
+
+void report_failure(const Failure& failure, bool as_json) {
   fmt::print(stderr, "{}\n", failure.line);
   std::fflush(stderr);
   if (as_json) fmt::print("{}\n", failure.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));

@@ -14,10 +14,10 @@ struct Failure {
 };
 
 /// Knows Error, and tells exhausted memory and disks from bugs (exit code 1) in what other libraries throw.
-Failure describe_failure(const std::exception_ptr& thrown);
+/// `whereabouts`: what this rank was doing ("rank 1 in lookup (step 7)"); it joins the place of failures that may be
+/// one rank's alone and that do not know the step: data, resources and the unforeseen.
+Failure describe_failure(const std::exception_ptr& thrown, const std::string& whereabouts = {});
 
-/// Prints the failure. Often all ranks fail alike, so ranks other than 0 wait here first: by then rank 0 has printed
-/// and ended the run, unless it did not fail, and then the line is this rank's to say.
-void report_failure(const Failure& failure, int rank, bool as_json);
+void report_failure(const Failure& failure, bool as_json);
 
 }  // namespace swallowtail::cli

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "trainer/cli/command.h"
@@ -20,8 +22,8 @@ namespace {
 [[noreturn]] void end_without_handler() {
   static std::atomic<bool> is_ending{false};
   if (is_ending.exchange(true) || !std::current_exception()) std::abort();
-  const Failure failure = describe_failure(std::current_exception());
-  report_failure(failure, MpiSession::rank(), false);
+  const Failure failure = describe_failure(std::current_exception(), MpiSession::whereabouts());
+  if (MpiSession::claim_failure(true)) report_failure(failure, false);
   MpiSession::abort(failure.exit_code);
 }
 
@@ -44,10 +46,11 @@ int run(const Command& command, const Arguments& arguments) {
     }
     return static_cast<int>(outcome.exit_code);
   } catch (...) {
-    const Failure failure = describe_failure(std::current_exception());
+    const Failure failure = describe_failure(std::current_exception(), MpiSession::whereabouts());
     // All ranks stop at the same step, so each may leave in peace. Any other failure may be one rank's alone.
     const bool is_shared = failure.exit_code == static_cast<int>(ExitCode::stopped);
-    if (!is_shared || ranks.rank() == 0) report_failure(failure, ranks.rank(), as_json);
+    // At once: the other ranks wait for this one, and when their time is up they know less of the cause.
+    if (is_shared ? ranks.rank() == 0 : MpiSession::claim_failure(true)) report_failure(failure, as_json);
     if (!is_shared && ranks.world_size() > 1) MpiSession::abort(failure.exit_code);
     return failure.exit_code;
   }
@@ -90,7 +93,10 @@ int main(int argc, char** argv) {
   } catch (...) {  // before the ranks were started
     const Failure failure = describe_failure(std::current_exception());
     const bool as_json = std::find(words.begin(), words.end(), "--json") != words.end();
-    report_failure(failure, rank_from_environment(), as_json);
+    // Often all ranks fail alike: by then rank 0 has printed and ended the run, unless it did not fail.
+    const int rank = rank_from_environment();
+    if (rank != 0) std::this_thread::sleep_for(std::chrono::milliseconds(4000 + std::min(rank, 20) * 50));
+    report_failure(failure, as_json);
     return failure.exit_code;
   }
 }

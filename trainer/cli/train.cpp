@@ -1,11 +1,11 @@
-#include <fmt/format.h>
-
 #include <array>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "trainer/cli/command.h"
+#include "trainer/cli/experiment_argument.h"
 #include "trainer/cli/report_text.h"
-#include "trainer/config/experiment.h"
 #include "trainer/training/training.h"
 
 namespace swallowtail::cli {
@@ -15,20 +15,18 @@ constexpr std::array kFlags{
     Flag{"resume", "", "go on from the newest good checkpoint of the run"},
     Flag{"force", "", "replace an existing run"},
     Flag{"dry-run", "", "check everything, print the memory bill, write nothing"},
+    Flag{"trace", "", "write trace.json, a timeline of ranks and phases; as report.trace=true"},
     Flag{"quiet", "", "no progress, no closing lines"},
     Flag{"help-config", "", "every key of the experiment file: type, default, range, meaning"},
 };
 
 Outcome run(const Arguments& arguments, Ranks& ranks) {
-  if (arguments.rest().size() != 1)
-    throw Error{ExitCode::usage,
-                arguments.rest().empty() ? "no experiment file was given"
-                                         : fmt::format("{} experiment files were given", arguments.rest().size()),
-                "command line", "swallowtail train EXPERIMENT.yaml trains one"};
   if (arguments.has("resume") && arguments.has("force"))
     throw Error{ExitCode::usage, "--resume goes on with a run and --force replaces it", "command line",
                 "give one of them"};
-  const auto experiment = Experiment::load(arguments.rest()[0], arguments.overrides());
+  std::vector<std::string> more;
+  if (arguments.has("trace")) more.emplace_back("report.trace=true");
+  const Experiment experiment = experiment_argument(arguments, more);
   const TrainRequest request{.resume = arguments.has("resume"),
                              .force = arguments.has("force"),
                              .dry_run = arguments.has("dry-run"),

@@ -9,8 +9,8 @@ namespace {
 const std::vector<std::string_view> kRowOptimizers{"sgd", "adagrad", "rowwise_adagrad", "adam", "adamw"};
 const std::vector<std::string_view> kInits{"uniform", "normal", "zero"};
 const std::vector<std::string_view> kPoolings{"sum", "mean"};
-const std::vector<std::string_view> kShardings{"auto",           "table_wise",    "row_wise", "column_wise",
-                                               "table_row_wise", "data_parallel"};
+const std::vector<std::string_view> kShardings{"auto",        "table_wise",     "row_wise",
+                                               "column_wise", "table_row_wise", "data_parallel"};
 const std::vector<std::string_view> kRowOrders{"hashed", "blocked"};
 constexpr Range kWidths = between(1, 65536);
 

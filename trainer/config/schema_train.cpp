@@ -1,10 +1,17 @@
 // Keys of the sections train, parallel, evaluation, checkpoint and report.
 #include <array>
 
+#include "parallel/all_to_all/all_to_all.h"
 #include "trainer/config/schema.h"
 
 namespace swallowtail::config {
 namespace {
+
+std::vector<std::string_view> exchange_choices() {
+  std::vector<std::string_view> names{"auto"};
+  for (const AllToAllEntry& algorithm : all_to_all_algorithms()) names.push_back(algorithm.name);
+  return names;
+}
 
 const std::array kKeys{
     Key{.path = "train.batch_size",
@@ -173,7 +180,13 @@ const std::array kKeys{
         .kind = Kind::choice,
         .default_value = "auto",
         .meaning = "algorithm of the embedding exchange",
-        .choices = {"auto", "library", "pairwise"}},
+        .choices = exchange_choices()},
+    Key{.path = "parallel.measure_s",
+        .kind = Kind::number,
+        .default_value = "0.5",
+        .meaning = "all_to_all: auto measures the ranks' exchanges so long at the start",
+        .unit = "seconds",
+        .range = between(0.01, 60)},
     Key{.path = "parallel.wire",
         .kind = Kind::choice,
         .default_value = "fp32",
@@ -256,6 +269,16 @@ const std::array kKeys{
         .default_value = "true",
         .meaning = "writes TensorBoard event files"},
     Key{.path = "report.html", .kind = Kind::boolean, .default_value = "true", .meaning = "writes report.html"},
+    Key{.path = "report.trace",
+        .kind = Kind::boolean,
+        .default_value = "false",
+        .meaning = "writes trace.json: when each rank was in which phase, for ui.perfetto.dev; as --trace"},
+    Key{.path = "report.trace_steps",
+        .kind = Kind::integer,
+        .default_value = "200",
+        .meaning = "how many steps the trace keeps, from the start of the run or of its resumption",
+        .unit = "steps",
+        .range = between(1, 1e6)},
 };
 
 }  // namespace

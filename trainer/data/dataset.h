@@ -31,7 +31,8 @@ class Dataset {
 struct Data {
   std::unique_ptr<Dataset> train, validation, test;
   std::int64_t rows_read = 0, rows_quarantined = 0;
-  std::string fingerprint;  // digest of sources (sizes, content) and encoding, hex; part of a checkpoint's data position
+  std::string
+      fingerprint;  // digest of sources (sizes, content) and encoding, hex; part of a checkpoint's data position
 };
 
 /// Opens what data.* names. Collective: rank 0 reads and encodes text sources into `<run_dir>/prepared/` (learning

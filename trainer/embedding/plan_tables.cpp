@@ -20,7 +20,7 @@ std::vector<TableSpec> table_specs(std::span<const EmbeddingTable> tables) {
 }
 
 ShardingPlan plan_tables(std::span<const EmbeddingTable> tables, const Communicator& ranks) {
-  return plan_as_asked(table_specs(tables), std::vector<int>(static_cast<std::size_t>(ranks.world_size()), 0));
+  return plan_as_asked(table_specs(tables), ranks.node_of());
 }
 
 }  // namespace swallowtail

@@ -1,5 +1,5 @@
-// Metrics of a binary prediction, exact, in fp64. One file a family (auc.cpp, likelihood.cpp, threshold.cpp); this is the
-// list. Definitions: SAP.md section 5, scikit-learn's where it has one.
+// Metrics of a binary prediction, exact, in fp64. One file a family (auc.cpp, likelihood.cpp, threshold.cpp); this is
+// the list. Definitions: SAP.md section 5, scikit-learn's where it has one.
 #pragma once
 
 #include <cstdint>
@@ -36,14 +36,15 @@ std::span<const MetricEntry> metrics();
 const MetricEntry& find_metric(std::string_view name);
 
 /// name -> value, in the order of `names`.
-std::vector<std::pair<std::string, MetricValue>> evaluate_metrics(std::span<const std::string> names, const Predictions& predictions);
+std::vector<std::pair<std::string, MetricValue>> evaluate_metrics(std::span<const std::string> names,
+                                                                  const Predictions& predictions);
 
 /// Points for plots; at most `points` of them, ends included.
 struct Curve {
   std::vector<double> x, y;
 };
-Curve roc_curve(const Predictions& predictions, int points = 512);                // false positive rate, true positive rate
-Curve precision_recall_curve(const Predictions& predictions, int points = 512);   // recall, precision
+Curve roc_curve(const Predictions& predictions, int points = 512);  // false positive rate, true positive rate
+Curve precision_recall_curve(const Predictions& predictions, int points = 512);  // recall, precision
 /// Equal-count bins: mean prediction, observed rate.
 Curve calibration_curve(const Predictions& predictions, int bins = 20);
 

@@ -43,9 +43,13 @@ class Dlrm : public Model {
       dense_linear_ = register_parameter("dense_linear", torch::zeros({options_.dense, options_.labels}));
   }
 
+  torch::Tensor bottom(const ModelInput& input) override {
+    return options_.dense > 0 ? bottom_mlp_->forward(input.dense, input) : torch::Tensor();
+  }
+
   torch::Tensor forward(const ModelInput& input) override {
     std::vector<torch::Tensor> vectors;  // F tensors [B, D]
-    if (options_.dense > 0) vectors.push_back(bottom_mlp_->forward(input.dense, input));
+    if (options_.dense > 0) vectors.push_back(input.bottom.defined() ? input.bottom : bottom(input));
     for (std::int64_t t = 0; t < vectors_; ++t)
       vectors.push_back(projections_[t] ? projections_[t]->forward(input.pooled[t]) : input.pooled[t]);
     const torch::Tensor crossed =

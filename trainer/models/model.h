@@ -18,6 +18,7 @@ namespace swallowtail {
 
 struct ModelInput {
   torch::Tensor dense;                // [B, dense features] fp32
+  torch::Tensor bottom{};             // what bottom() made of this input, where it was called before
   std::vector<torch::Tensor> pooled;  // one a table of embedding_tables(), [B, its dim] fp32
   bool training = false;              // dropout on
   std::uint64_t seed = 0;             // with step and first_sample: the key of everything random in a forward pass
@@ -27,6 +28,9 @@ struct ModelInput {
 
 class Model : public torch::nn::Module {
  public:
+  /// The part of forward() that needs no pooled vectors, to be computed while they are under way; undefined where a
+  /// model has none.
+  virtual torch::Tensor bottom(const ModelInput& /*input*/) { return {}; }
   virtual torch::Tensor forward(const ModelInput& input) = 0;  // [B, L] logits
 };
 

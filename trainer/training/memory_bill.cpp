@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "parallel/error.h"
 #include "trainer/embedding/table_options.h"
@@ -31,11 +32,15 @@ nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input,
     std::int64_t weights = 0, state = 0, average = 0, owned_dims = 0, ids = 0;
     for (const std::size_t t : input.plan.tables_of(rank)) {
       const EmbeddingTable& table = input.tables[t];
-      weights += table.rows * table.dim * kFloat;
-      state += table.rows * sparse_state_width(table.optimizer.kind, table.dim) * kFloat;
-      if (averaging) average += table.rows * (table.dim * kFloat + static_cast<std::int64_t>(sizeof(std::int64_t)));
-      owned_dims += table.dim;
-      ids += static_cast<std::int64_t>(static_cast<double>(batch) * table.mean_ids * 8);
+      const Shard& shard = *input.plan.shard_on(rank, t);
+      weights += shard.rows * shard.cols * kFloat;
+      state += shard.rows * sparse_state_width(table.optimizer.kind, shard.cols) * kFloat;
+      if (averaging) average += shard.rows * (shard.cols * kFloat + static_cast<std::int64_t>(sizeof(std::int64_t)));
+      const double share = table.rows > 0 ? static_cast<double>(shard.rows) / static_cast<double>(table.rows) : 0;
+      // A divided bag travels as its rows, at most once a bag and row.
+      owned_dims += static_cast<std::int64_t>(
+          std::ceil(static_cast<double>(shard.cols) * (share < 1 ? share * table.mean_ids : 1)));
+      ids += static_cast<std::int64_t>(static_cast<double>(batch) * table.mean_ids * share * 8);
     }
     // Weights, gradient, optimizer state, average, and what the fixed-order sum holds of gradients.
     const std::int64_t dense = kFloat * (input.dense_parameters * (averaging ? 5 : 4) +

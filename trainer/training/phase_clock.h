@@ -1,11 +1,14 @@
-// Where a run's time goes: seconds a phase, on this rank. Not thread-safe.
+// Where a run's time goes: seconds a phase on this rank, and when, where a trace is kept. Not thread-safe.
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
+
+#include "parallel/activity.h"
+#include "trainer/training/trace.h"
 
 namespace swallowtail {
 
@@ -27,22 +30,50 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(StepPhase::count
 
 class PhaseClock {
  public:
-  /// Counts the time until it is destroyed into its phase.
+  /// `trace` (may be null) gets every phase as an event, its lane being the phase. It outlives the clock.
+  explicit PhaseClock(Trace* trace = nullptr) : trace_(trace) {}
+
+  /// Counts the time until it ends into its phase. Can be kept, beside the handle of an exchange that runs.
   class Scope {
    public:
-    explicit Scope(double& seconds) : seconds_(seconds) {}
-    ~Scope() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
+    Scope(PhaseClock& clock, StepPhase phase) : clock_(&clock), phase_(phase) {}
+    Scope(Scope&& from) noexcept
+        : clock_(std::exchange(from.clock_, nullptr)), phase_(from.phase_), begin_ns_(from.begin_ns_) {}
+    Scope& operator=(Scope&&) = delete;
+    ~Scope() { end(); }
+    void end() {
+      if (clock_) std::exchange(clock_, nullptr)->add(phase_, begin_ns_, monotonic_ns());
+    }
 
    private:
-    double& seconds_;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    PhaseClock* clock_;
+    StepPhase phase_;
+    std::int64_t begin_ns_ = monotonic_ns();
   };
-  [[nodiscard]] Scope time(StepPhase phase) { return Scope(seconds_[static_cast<std::size_t>(phase)]); }
+
+  /// What follows belongs to `step`.
+  void begin_step(std::int64_t step) noexcept {
+    step_ = step;
+    if (trace_) trace_->begin_step(step);
+  }
+  /// A phase that this rank is in from now on: the word that others read of it when they miss it in a call.
+  [[nodiscard]] Scope time(StepPhase phase) {
+    report_activity(kPhaseNames[static_cast<std::size_t>(phase)], step_);
+    return {*this, phase};
+  }
+  /// A phase that runs beside others.
+  [[nodiscard]] Scope time_beside(StepPhase phase) { return {*this, phase}; }
+
   double seconds(StepPhase phase) const { return seconds_[static_cast<std::size_t>(phase)]; }
 
  private:
+  void add(StepPhase phase, std::int64_t begin_ns, std::int64_t end_ns) {
+    seconds_[static_cast<std::size_t>(phase)] += static_cast<double>(end_ns - begin_ns) * 1e-9;
+    if (trace_) trace_->add(static_cast<std::int64_t>(phase), begin_ns, end_ns);
+  }
+
+  Trace* trace_;
+  std::int64_t step_ = 0;
   std::array<double, static_cast<std::size_t>(StepPhase::count)> seconds_{};
 };
 

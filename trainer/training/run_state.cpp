@@ -1,5 +1,7 @@
 #include "trainer/training/run_state.h"
 
+#include "trainer/training/table_pieces.h"
+
 namespace swallowtail {
 
 using nlohmann::json;
@@ -28,42 +30,21 @@ RunState run_state_from_json(const json& saved) {
   return state;
 }
 
-namespace {
-
-template <typename T>
-TensorRef tensor(std::string name, std::vector<std::int64_t> shape, const std::vector<T>& values) {
-  return {std::move(name), sizeof(T) == 8 ? "I64" : "F32", std::move(shape), std::as_bytes(std::span(values))};
-}
-
-std::string table_key(const EmbeddingTable& table, const char* part) { return "embedding/" + table.name + "/" + part; }
-
-}  // namespace
-
-std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, bool with_dense) {
-  std::vector<TensorRef> tensors;
-  if (with_dense) {
-    for (const auto& entry : dense.entries()) {
-      const auto part = [&](std::span<float> all) {
-        return std::as_bytes(all.subspan(static_cast<std::size_t>(entry.first), static_cast<std::size_t>(entry.size)));
-      };
-      tensors.push_back({"dense/" + entry.name, "F32", entry.shape, part(dense.weights())});
-      if (!dense.average().empty())
-        tensors.push_back({"dense_average/" + entry.name, "F32", entry.shape, part(dense.average())});
-    }
-    tensors.push_back({"dense_optimizer_state",
-                       "F32",
-                       {static_cast<std::int64_t>(dense.state().size())},
-                       std::as_bytes(dense.state())});
+std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, int rank) {
+  std::vector<TensorRef> tensors = table_pieces(embedding, rank);
+  if (rank != 0) return tensors;
+  for (const auto& entry : dense.entries()) {
+    const auto part = [&](std::span<float> all) {
+      return std::as_bytes(all.subspan(static_cast<std::size_t>(entry.first), static_cast<std::size_t>(entry.size)));
+    };
+    tensors.push_back({"dense/" + entry.name, "F32", entry.shape, part(dense.weights())});
+    if (!dense.average().empty())
+      tensors.push_back({"dense_average/" + entry.name, "F32", entry.shape, part(dense.average())});
   }
-  for (const TableShard& shard : embedding.shards()) {
-    const EmbeddingTable& table = embedding.tables()[shard.table];
-    tensors.push_back(tensor(table_key(table, "weights"), {table.rows, table.dim}, shard.weights));
-    const std::int64_t width = table.rows > 0 ? static_cast<std::int64_t>(shard.state.size()) / table.rows : 0;
-    tensors.push_back(tensor(table_key(table, "optimizer_state"), {table.rows, width}, shard.state));
-    if (shard.average.empty()) continue;
-    tensors.push_back(tensor(table_key(table, "average"), {table.rows, table.dim}, shard.average));
-    tensors.push_back(tensor(table_key(table, "average_step"), {table.rows}, shard.average_step));
-  }
+  tensors.push_back({"dense_optimizer_state",
+                     "F32",
+                     {static_cast<std::int64_t>(dense.state().size())},
+                     std::as_bytes(dense.state())});
   return tensors;
 }
 
@@ -77,14 +58,7 @@ void restore(const Checkpoint& checkpoint, DenseParameters& dense, ShardedEmbedd
     if (!dense.average().empty()) checkpoint.read("dense_average/" + entry.name, part(dense.average()));
   }
   checkpoint.read("dense_optimizer_state", std::as_writable_bytes(dense.state()));
-  for (TableShard& shard : embedding.shards()) {
-    const EmbeddingTable& table = embedding.tables()[shard.table];
-    checkpoint.read(table_key(table, "weights"), std::as_writable_bytes(std::span(shard.weights)));
-    checkpoint.read(table_key(table, "optimizer_state"), std::as_writable_bytes(std::span(shard.state)));
-    if (shard.average.empty()) continue;
-    checkpoint.read(table_key(table, "average"), std::as_writable_bytes(std::span(shard.average)));
-    checkpoint.read(table_key(table, "average_step"), std::as_writable_bytes(std::span(shard.average_step)));
-  }
+  restore_tables(checkpoint, embedding);
 }
 
 }  // namespace swallowtail

@@ -29,8 +29,8 @@ struct RunState {
 nlohmann::json to_json(const RunState& state);
 RunState run_state_from_json(const nlohmann::json& json);
 
-/// This rank's tensors: its table shards and, on rank 0, the dense parameters.
-std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, bool with_dense);
+/// The tensors of `rank`: its table shards and, on rank 0, the dense parameters and copied tables.
+std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, int rank);
 /// Fills dense parameters and this rank's shards. Errors: damaged where a tensor is missing or has another size.
 void restore(const Checkpoint& checkpoint, DenseParameters& dense, ShardedEmbedding& embedding);
 

@@ -6,7 +6,7 @@
 
 namespace swallowtail {
 
-Schedule::Schedule(const Experiment& experiment, std::int64_t total_steps) {
+RateSchedule::RateSchedule(const Experiment& experiment, std::int64_t total_steps) {
   const std::string kind = experiment.text("train.schedule");
   if (kind == "polynomial") kind_ = Kind::polynomial;
   if (kind == "cosine") kind_ = Kind::cosine;
@@ -21,7 +21,7 @@ Schedule::Schedule(const Experiment& experiment, std::int64_t total_steps) {
   floor_ = experiment.number("train.final_learning_rate");
 }
 
-double Schedule::factor(std::int64_t step) const noexcept {
+double RateSchedule::factor(std::int64_t step) const noexcept {
   if (step <= warmup_) return static_cast<double>(step) / static_cast<double>(warmup_);
   if (kind_ == Kind::constant || step <= start_) return 1;
   const double progress = std::min(1.0, static_cast<double>(step - start_) / static_cast<double>(end_ - start_));

@@ -13,10 +13,10 @@
 
 namespace swallowtail {
 
-class Schedule {
+class RateSchedule {
  public:
   /// total_steps: optimizer steps of the whole run; the decay ends there unless train.decay_steps says otherwise.
-  Schedule(const Experiment& experiment, std::int64_t total_steps);
+  RateSchedule(const Experiment& experiment, std::int64_t total_steps);
   double factor(std::int64_t step) const noexcept;  // step counts from 1
 
  private:

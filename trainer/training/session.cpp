@@ -1,5 +1,6 @@
 #include "trainer/training/session.h"
 
+#include "parallel/all_to_all/measure_costs.h"
 #include "trainer/embedding/plan_tables.h"
 #include "trainer/training/threads.h"
 
@@ -7,12 +8,18 @@ namespace swallowtail {
 
 namespace {
 
-EmbeddingOptions embedding_options(const Experiment& experiment) {
+EmbeddingOptions embedding_options(const Experiment& experiment, Communicator& ranks) {
   EmbeddingOptions options;
   options.seed = static_cast<std::uint64_t>(experiment.integer("seed"));
-  const std::string algorithm = experiment.text("parallel.all_to_all");
-  options.all_to_all = algorithm == "auto" ? "library" : algorithm;
+  options.all_to_all = experiment.text("parallel.all_to_all");
+  if (options.all_to_all == "auto") options.costs = measure_costs(ranks, experiment.number("parallel.measure_s"));
   options.average_decay = experiment.number("train.average_decay");
+  options.overlap = experiment.boolean("parallel.overlap");
+  options.exact = experiment.boolean("train.deterministic");
+  const std::string wire = experiment.text("parallel.wire");
+  options.forward = *parse_wire(wire);
+  options.backward =
+      *parse_wire(experiment.has("parallel.wire_backward") ? experiment.text("parallel.wire_backward") : wire);
   return options;
 }
 
@@ -24,11 +31,12 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       data(std::move(opened)),
       tables(find_model(experiment).embedding_tables(experiment, data.train->shape())),
       model(find_model(experiment).make(experiment, data.train->shape(), tables)),
-      embedding(tables, plan_tables(tables, ranks), embedding_options(experiment), ranks),
+      embedding(tables, plan_tables(tables, ranks), embedding_options(experiment, ranks), ranks),
       dense(*model, experiment),
       share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
       loss(loss_options(experiment)),
       seed(static_cast<std::uint64_t>(experiment.integer("seed"))),
+      overlap(experiment.boolean("parallel.overlap")),
       averaging(experiment.number("train.average_decay") > 0) {}
 
 }  // namespace swallowtail

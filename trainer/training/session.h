@@ -30,6 +30,7 @@ struct Session {
   BatchShare share;
   LossOptions loss;
   std::uint64_t seed;
+  bool overlap;    // parallel.overlap: exchanges beside the arithmetic
   bool averaging;  // train.average_decay > 0: averaged weights are evaluated beside the raw ones
 };
 

@@ -5,25 +5,45 @@
 #include <cmath>
 #include <string>
 
-#include "parallel/activity.h"
 #include "parallel/deterministic_reduce.h"
 
 namespace swallowtail {
 
 namespace {
 
-/// Samples [begin, end) of the local batch as the model sees them: views, no copies.
+/// A part of the local batch that is computed at once.
+struct Chunk {
+  std::int64_t chunk;       // of the global batch
+  std::int64_t begin, end;  // samples of the local batch
+  ModelInput input;
+};
+
+/// Samples [begin, end) of the local batch as the model sees them, without the pooled vectors: views, no copies.
 ModelInput chunk_input(Session& session, const Batch& batch, std::int64_t begin, std::int64_t end) {
   const auto dense = static_cast<std::int64_t>(session.data.train->shape().dense.size());
   ModelInput input;
   input.dense = torch::from_blob(const_cast<float*>(batch.dense.data()) + begin * dense, {end - begin, dense});
+  input.seed = session.seed;
+  return input;
+}
+
+/// The same in training, with what the model makes of the dense features alone.
+ModelInput dense_input(Session& session, const StepInput& step, std::int64_t begin, std::int64_t end,
+                       std::int64_t first_sample) {
+  ModelInput input = chunk_input(session, step.batch, begin, end);
+  input.training = true;
+  input.step = step.step;
+  input.first_sample = first_sample;
+  if (begin < end) input.bottom = session.model->bottom(input);
+  return input;
+}
+
+void add_pooled(Session& session, ModelInput& input, std::int64_t begin, std::int64_t end) {
   for (std::size_t t = 0; t < session.tables.size(); ++t) {
     const std::int64_t dim = session.tables[t].dim;
     const auto table = static_cast<std::int64_t>(t);
     input.pooled.push_back(torch::from_blob(session.embedding.pooled(table).data() + begin * dim, {end - begin, dim}));
   }
-  input.seed = session.seed;
-  return input;
 }
 
 /// Pooled vectors become leaves whose gradients land where the embedding sends them from.
@@ -64,44 +84,69 @@ std::span<const T> part(const std::vector<T>& values, std::int64_t begin, std::i
               "lower train.learning_rate, set train.gradient_clip_norm, or look for extreme values in the data"};
 }
 
+/// Whether the summed gradient of the dense parameters is not finite. Errors: numbers then, unless such steps are
+/// skipped.
+bool has_bad_gradient(Session& session, std::int64_t step, bool skip_bad) {
+  const auto bad = session.dense.non_finite_gradient();
+  if (bad && !skip_bad)
+    throw Error{ExitCode::numbers, fmt::format("the gradient is not finite in step {}", step), "parameter " + *bad,
+                "lower train.learning_rate or set train.gradient_clip_norm"};
+  return bad.has_value();
+}
+
 }  // namespace
 
 StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clock) {
+  clock.begin_step(input.step);
   Communicator& ranks = session.ranks;
+  ShardedEmbedding& embedding = session.embedding;
   const auto [first_chunk, end_chunk] = session.share.rank_chunks(input.batch_samples, ranks.rank());
   const std::int64_t chunks = session.share.chunks(input.batch_samples);
   const std::int64_t rank_start = session.share.rank_samples(input.batch_samples, ranks.rank()).first;
 
   {
     const auto timed = clock.time(StepPhase::input_exchange);
-    session.embedding.exchange_input(input.batch, session.share.sizes(input.batch_samples), input.step);
+    embedding.exchange_input(input.batch, session.share.sizes(input.batch_samples), input.step);
   }
   {
     const auto timed = clock.time(StepPhase::lookup);
-    session.embedding.lookup();
+    embedding.start_lookup();
   }
-
-  report_activity("forward and backward", input.step);
-  const std::int64_t dense_size = session.dense.size();
-  TreeSum tree(dense_size, chunks, first_chunk, end_chunk);
-  // Chunk sums of the loss, and one place for the wish to stop: own places filled, others zero, so that the sum over
-  // ranks only copies and no order of summation can change a bit.
-  std::vector<double> chunk_losses(static_cast<std::size_t>(chunks) + 1, 0.0);
-  chunk_losses.back() = input.stop_requested ? 1 : 0;
-  std::vector<float> logits(static_cast<std::size_t>(input.batch.size)), logit_gradients(logits.size());
+  if (input.next) {
+    const auto timed = clock.time(StepPhase::input_exchange);
+    embedding.start_next_input(input.next->batch, session.share.sizes(input.next->batch_samples), input.step + 1);
+  }
+  // What needs no embedding is computed while their vectors are under way.
+  std::vector<Chunk> work;
   session.dense.zero_gradient();
   {
     const auto timed = clock.time(StepPhase::forward_backward);
     for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
       const auto [global_begin, global_end] = session.share.chunk_samples(input.batch_samples, chunk);
-      const std::int64_t begin = global_begin - rank_start, end = global_end - rank_start;
+      work.push_back({chunk, global_begin - rank_start, global_end - rank_start,
+                      dense_input(session, input, global_begin - rank_start, global_end - rank_start, global_begin)});
+      embedding.progress();
+    }
+  }
+  {
+    const auto timed = clock.time(StepPhase::lookup);
+    embedding.finish_lookup();
+  }
+
+  TreeSum tree(session.dense.size(), chunks, first_chunk, end_chunk);
+  // Chunk sums of the loss, and one place for the wish to stop: own places filled, others zero, so that the sum over
+  // ranks only copies and no order of summation can change a bit.
+  std::vector<double> chunk_losses(static_cast<std::size_t>(chunks) + 1, 0.0);
+  chunk_losses.back() = input.stop_requested ? 1 : 0;
+  std::vector<float> logits(static_cast<std::size_t>(input.batch.size)), logit_gradients(logits.size());
+  {
+    const auto timed = clock.time(StepPhase::forward_backward);
+    for (auto& [chunk, begin, end, model_input] : work) {
       if (begin < end) {
-        ModelInput model_input = chunk_input(session, input.batch, begin, end);
+        add_pooled(session, model_input, begin, end);
         catch_gradients(session, model_input, begin, end);
-        model_input.training = true;
-        model_input.step = input.step;
-        model_input.first_sample = global_begin;
         const torch::Tensor output = session.model->forward(model_input);
+        embedding.progress();
         const torch::Tensor flat = output.detach().contiguous();
         std::copy_n(flat.data_ptr<float>(), end - begin, logits.data() + begin);
         chunk_losses[chunk] = loss_sum(
@@ -109,12 +154,18 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
             part(input.batch.weights, begin, end), 1.0 / static_cast<double>(input.batch_samples),
             std::span(logit_gradients).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
         output.backward(torch::from_blob(logit_gradients.data() + begin, {end - begin, 1}));
+        model_input = {};
       }
       if (session.share.deterministic()) {
         tree.add(chunk, session.dense.gradient());
         session.dense.zero_gradient();
       }
+      embedding.progress();
     }
+  }
+  {
+    const auto timed = clock.time(StepPhase::input_exchange);
+    embedding.send_next_ids();
   }
   StepOutcome outcome;
   {
@@ -132,34 +183,49 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
   }
   {
     const auto timed = clock.time(StepPhase::gradient_exchange);
-    session.embedding.exchange_gradient();
+    embedding.start_gradient();
   }
+  // The dense gradients are summed behind the tables' update; where a bad one must leave the tables alone, before it.
+  const bool hides_reduction = session.overlap && !session.share.deterministic() && !skip_bad;
+  std::unique_ptr<Pending> reduction;
   {
     const auto timed = clock.time(StepPhase::dense_reduction);
+    const Tag tag{"dense gradients", input.step};
     if (session.share.deterministic())
-      tree.finish(ranks, Tag{"dense gradients", input.step}, session.dense.gradient());
+      tree.finish(ranks, tag, session.dense.gradient());
+    else if (hides_reduction)
+      reduction = ranks.start_all_reduce_sum(tag, session.dense.gradient());
     else
-      ranks.all_reduce_sum(Tag{"dense gradients", input.step}, session.dense.gradient());
+      ranks.all_reduce_sum(tag, session.dense.gradient());
   }
-  const auto timed = clock.time(StepPhase::update);
-  report_activity("update", input.step);
-  if (const auto bad = session.dense.non_finite_gradient()) {
-    if (!skip_bad)
-      throw Error{ExitCode::numbers, fmt::format("the gradient is not finite in step {}", input.step),
-                  "parameter " + *bad, "lower train.learning_rate or set train.gradient_clip_norm"};
+  if (!hides_reduction && has_bad_gradient(session, input.step, skip_bad)) {
+    embedding.finish_gradient();
     outcome.skipped = true;
     return outcome;
   }
+  {
+    const auto timed = clock.time(StepPhase::gradient_exchange);
+    embedding.finish_gradient();
+  }
+  {
+    const auto timed = clock.time(StepPhase::update);
+    embedding.update(input.step, static_cast<float>(input.rate_factor));
+  }
+  if (hides_reduction) {
+    const auto timed = clock.time(StepPhase::dense_reduction);
+    reduction->wait();
+    has_bad_gradient(session, input.step, false);
+  }
+  const auto timed = clock.time(StepPhase::update);
   session.dense.clip_gradient(session.experiment.number("train.gradient_clip_norm"));
   session.dense.update(input.step, input.rate_factor);
-  session.embedding.update(input.step, static_cast<float>(input.rate_factor));
   return outcome;
 }
 
 torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step,
                            bool averaged) {
   const torch::NoGradGuard no_grad;
-  session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step);
+  session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step, false);
   session.embedding.lookup(averaged);
   const auto [first_chunk, end_chunk] = session.share.rank_chunks(batch_samples, session.ranks.rank());
   const std::int64_t rank_start = session.share.rank_samples(batch_samples, session.ranks.rank()).first;
@@ -167,8 +233,9 @@ torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t ba
   for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
     const auto [global_begin, global_end] = session.share.chunk_samples(batch_samples, chunk);
     if (global_begin == global_end) continue;
-    parts.push_back(
-        session.model->forward(chunk_input(session, batch, global_begin - rank_start, global_end - rank_start)));
+    ModelInput input = chunk_input(session, batch, global_begin - rank_start, global_end - rank_start);
+    add_pooled(session, input, global_begin - rank_start, global_end - rank_start);
+    parts.push_back(session.model->forward(input));
   }
   return parts.empty() ? torch::empty({0, 1}) : torch::cat(parts, 0);
 }

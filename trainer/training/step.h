@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "trainer/data/batch.h"
 #include "trainer/training/phase_clock.h"
@@ -9,12 +10,19 @@
 
 namespace swallowtail {
 
+/// The batch after the one that is trained; its ids are sent meanwhile.
+struct NextBatch {
+  const Batch& batch;          // this rank's part; stays as it is until it has been trained
+  std::int64_t batch_samples;  // of the global batch
+};
+
 struct StepInput {
   const Batch& batch;           // this rank's part
   std::int64_t batch_samples;   // of the global batch
   std::int64_t step;            // counts from 1
   double rate_factor;           // of the base learning rates
   bool stop_requested = false;  // on this rank
+  std::optional<NextBatch> next{};
 };
 
 struct StepOutcome {

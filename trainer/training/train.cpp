@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 
+#include "trainer/embedding/plan_tables.h"
 #include "trainer/files/durable_file.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"
@@ -106,9 +107,9 @@ void load_best(Session& session, const RunState& state, const fs::path& folder) 
 }
 
 ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
-  const std::string asked = session.experiment.text("parallel.all_to_all");
   ordered_json exchange;
-  exchange["algorithm"] = asked == "auto" ? "library" : asked;
+  exchange["algorithm"] = session.embedding.pooled_algorithm();
+  exchange["choice"] = session.embedding.all_to_all().describe();
   exchange["bytes_per_step"] = figures.steps_here > 0 ? figures.bytes_sent / figures.steps_here : 0;
   exchange["exposed_fraction"] = figures.train_seconds > 0 ? figures.exchange_seconds / figures.train_seconds : 0.0;
   return exchange;
@@ -137,7 +138,12 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   RunState state;
   if (request.resume) state = resume(session, folder, report);
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
-  PhaseClock clock;
+  if (ranks.world_size() > 1)
+    report.note(fmt::format("all_to_all {}: {}", experiment.text("parallel.all_to_all"),
+                            session.embedding.all_to_all().describe()));
+  std::optional<Trace> trace;
+  if (experiment.boolean("report.trace")) trace.emplace(experiment.integer("report.trace_steps"), ranks);
+  PhaseClock clock(trace ? &*trace : nullptr);
   TrainingLoop loop(session, report, clock, folder);
   loop.run(state);
   report.finish_progress();
@@ -195,6 +201,7 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   summary["memory_bill"] = bill;
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
     summary["phases"][std::string(kPhaseNames[phase])] = clock.seconds(static_cast<StepPhase>(phase));
+  if (trace) trace->write(folder / "trace.json", kPhaseNames, ranks);
   summary["machine"] = to_json(machine_facts());
   summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
   summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

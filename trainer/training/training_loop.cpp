@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "parallel/activity.h"
 #include "trainer/data/sample_order.h"
 #include "trainer/training/step.h"
 
@@ -68,7 +67,6 @@ void TrainingLoop::run(RunState& state) {
   while (goes_on) goes_on = run_epoch(state) && state.step < total_steps_;
   if (validated_step_ != state.step) validate(state);
   if (saves_) save(state);
-  figures_.exchange_seconds = session_.embedding.exchange_seconds();
   if (steady_seconds_ > 0) figures_.steady_samples_per_s = static_cast<double>(steady_samples_) / steady_seconds_;
 }
 
@@ -78,19 +76,29 @@ bool TrainingLoop::run_epoch(RunState& state) {
   BatchLoader loader(
       *session_.data.train, order, batch_samples_,
       [this](std::int64_t batch) { return session_.share.rank_samples(batch, session_.ranks.rank()); }, state.batch);
-  Batch batch;
+  Batch batch, next;
+  const auto samples_of = [&](std::int64_t in_epoch) {
+    return std::min(batch_samples_, session_.data.train->size() - in_epoch * batch_samples_);
+  };
   if (state.batch == 0) state.epoch_loss = 0;
-  for (;;) {
+  for (bool has_batch = false; state.step < total_steps_;) {
     const auto start = std::chrono::steady_clock::now();
-    report_activity("data.next_batch", state.step + 1);
+    clock_.begin_step(state.step + 1);
+    const bool has_next = state.step + 1 < total_steps_ && state.batch + 1 < batches_;
     {
       const auto timed = clock_.time(StepPhase::data);
-      if (state.step >= total_steps_ || !loader.next(batch)) break;
+      if (!has_batch && !loader.next(batch)) break;
+      if (has_next) loader.next(next);
     }
-    const std::int64_t global = std::min(batch_samples_, session_.data.train->size() - state.batch * batch_samples_);
+    const std::int64_t global = samples_of(state.batch);
     const double factor = schedule_.factor(state.step + 1);
-    const StepOutcome outcome =
-        train_step(session_, {batch, global, state.step + 1, factor, stop_.requested()}, clock_);
+    StepInput input{batch, global, state.step + 1, factor, stop_.requested()};
+    if (has_next) input.next.emplace(NextBatch{next, samples_of(state.batch + 1)});
+    const double exposed = session_.embedding.exposed_seconds();
+    const std::int64_t sent = session_.embedding.bytes_sent();
+    const StepOutcome outcome = train_step(session_, input, clock_);
+    std::swap(batch, next);
+    has_batch = has_next;
     ++state.step;
     ++state.batch;
     state.samples += global;
@@ -101,7 +109,8 @@ bool TrainingLoop::run_epoch(RunState& state) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     figures_.train_seconds += seconds;
     ++figures_.steps_here;
-    figures_.bytes_sent += session_.embedding.bytes_sent();
+    figures_.bytes_sent += session_.embedding.bytes_sent() - sent;
+    figures_.exchange_seconds += session_.embedding.exposed_seconds() - exposed;
     if (figures_.steps_here > kUnsteadySteps || figures_.steps_here > total_steps_ / 2) {
       steady_seconds_ += seconds;
       steady_samples_ += global;
@@ -117,6 +126,7 @@ bool TrainingLoop::run_epoch(RunState& state) {
     const bool epoch_end = state.batch == 0;
     if (epoch_end) figures_.epoch_loss = state.epoch_loss / static_cast<double>(session_.data.train->size());
     if (outcome.stop_requested) {
+      session_.embedding.drop_next_input();
       if (saves_) save(state);
       throw Error{ExitCode::stopped,
                   saves_ ? fmt::format("stopped on request after step {}; a checkpoint is saved", state.step)
@@ -127,7 +137,10 @@ bool TrainingLoop::run_epoch(RunState& state) {
     bool goes_on = true;
     if (every(session_.experiment.integer("evaluation.every_steps"), state, epoch_end)) goes_on = validate(state);
     if (saves_ && every(session_.experiment.integer("checkpoint.every_steps"), state, epoch_end)) save(state);
-    if (!goes_on) return false;
+    if (!goes_on) {
+      session_.embedding.drop_next_input();
+      return false;
+    }
     if (epoch_end) break;
   }
   return true;
@@ -187,13 +200,12 @@ bool TrainingLoop::validate(RunState& state) {
 
 void TrainingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
-  report_activity("checkpoint", state.step);
   const auto timed = clock_.time(StepPhase::checkpoint);
   nlohmann::json saved = to_json(state);
   saved["data"] = session_.data.fingerprint;
   try {
     save_checkpoint(checkpoints_, state.step, saved,
-                    checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank() == 0), session_.ranks);
+                    checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank()), session_.ranks);
     saved_step_ = state.step;
     failed_in_a_row_ = 0;
     if (session_.ranks.rank() == 0)

@@ -47,7 +47,7 @@ class TrainingLoop {
   StopSignal stop_;
   LoopFigures figures_;
   std::int64_t batch_samples_, batches_, epochs_, total_steps_, log_every_;
-  Schedule schedule_;
+  RateSchedule schedule_;
   bool saves_;
   int failed_in_a_row_ = 0;
   std::int64_t saved_step_ = -1, validated_step_ = -1;

@@ -20,7 +20,7 @@ struct Outcome {
   std::vector<double> scores;
 };
 
-Experiment experiment_of(const std::string& extra) {
+Experiment experiment_of(const std::vector<std::string>& extra) {
   return Experiment::parse(
       "data:\n"
       "  source: synthetic\n"
@@ -33,10 +33,10 @@ Experiment experiment_of(const std::string& extra) {
       "model: {embedding_dim: 8, bottom_mlp: [16], top_mlp: [16, 8], dropout: 0.25, linear: true}\n"
       "embedding: {optimizer: rowwise_adagrad, learning_rate: 0.05}\n"
       "train: {batch_size: 133, optimizer: adam, learning_rate: 0.01, chunk: 16, average_decay: 0.9, threads: 1}\n",
-      {extra});
+      extra);
 }
 
-Outcome train_steps(const std::string& extra, int world_size) {
+Outcome train_steps(const std::vector<std::string>& extra, int world_size) {
   Outcome outcome;
   std::mutex mutex;
   run_ranks(world_size, [&](Communicator& ranks) {
@@ -59,9 +59,16 @@ Outcome train_steps(const std::string& extra, int world_size) {
     }
     const Scores scores = score(session, *session.data.test, step, true);
     const std::scoped_lock lock(mutex);
-    for (TableShard& shard : session.embedding.shards()) {
-      outcome.tables[shard.table] = shard.weights;
-      outcome.averages[shard.table] = shard.average;
+    for (const TableShard& shard : session.embedding.shards()) {
+      const EmbeddingTable& table = session.tables[static_cast<std::size_t>(shard.table)];
+      const auto place = [&](std::vector<float>& whole, const std::vector<float>& part) {
+        whole.resize(static_cast<std::size_t>(table.rows * table.dim));
+        for (std::int64_t i = 0; i < shard.shard.rows; ++i)
+          std::copy_n(part.data() + i * shard.shard.cols, shard.shard.cols,
+                      whole.data() + shard.row_at(i) * table.dim + shard.shard.first_col);
+      };
+      place(outcome.tables[shard.table], shard.weights);
+      place(outcome.averages[shard.table], shard.average);
     }
     if (ranks.rank() != 0) return;
     outcome.scores = scores.probabilities;
@@ -72,11 +79,11 @@ Outcome train_steps(const std::string& extra, int world_size) {
 }
 
 TEST(AnyWorldSize, DeterministicRunsHaveTheSameBits) {
-  const Outcome one = train_steps("train.deterministic=true", 1);
+  const Outcome one = train_steps({"train.deterministic=true"}, 1);
   ASSERT_EQ(one.losses.size(), 8U);
   ASSERT_EQ(one.scores.size(), 157U);
   for (const int world_size : {2, 3, 4, 8}) {
-    const Outcome many = train_steps("train.deterministic=true", world_size);
+    const Outcome many = train_steps({"train.deterministic=true"}, world_size);
     EXPECT_EQ(many.losses, one.losses) << world_size;
     EXPECT_EQ(many.dense, one.dense) << world_size;
     EXPECT_EQ(many.dense_average, one.dense_average) << world_size;
@@ -86,28 +93,42 @@ TEST(AnyWorldSize, DeterministicRunsHaveTheSameBits) {
   }
 }
 
+TEST(AnyWorldSize, NoShardingChangesABitOfADeterministicRun) {
+  const Outcome one = train_steps({"train.deterministic=true"}, 1);
+  for (const char* sharding : {"row_wise", "column_wise", "table_row_wise", "data_parallel"})
+    for (const int world_size : {2, 3, 8}) {
+      const Outcome many =
+          train_steps({"train.deterministic=true", std::string("embedding.sharding=") + sharding}, world_size);
+      EXPECT_EQ(many.losses, one.losses) << sharding << " on " << world_size;
+      EXPECT_EQ(many.dense, one.dense) << sharding << " on " << world_size;
+      EXPECT_EQ(many.tables, one.tables) << sharding << " on " << world_size;
+      EXPECT_EQ(many.averages, one.averages) << sharding << " on " << world_size;
+      EXPECT_EQ(many.scores, one.scores) << sharding << " on " << world_size;
+    }
+}
+
 TEST(AnyWorldSize, FastRunsDifferByRounding) {
-  const Outcome one = train_steps("train.deterministic=false", 1);
+  const Outcome one = train_steps({"train.deterministic=false"}, 1);
   for (const int world_size : {2, 5}) {
-    const Outcome many = train_steps("train.deterministic=false", world_size);
+    const Outcome many = train_steps({"train.deterministic=false"}, world_size);
     for (std::size_t i = 0; i < one.losses.size(); ++i) EXPECT_NEAR(many.losses[i], one.losses[i], 1e-5);
     for (std::size_t i = 0; i < one.scores.size(); ++i) EXPECT_NEAR(many.scores[i], one.scores[i], 1e-3);
   }
 }
 
 TEST(AnyWorldSize, TheExchangeAlgorithmChangesNothing) {
-  const Outcome library = train_steps("parallel.all_to_all=library", 3);
-  const Outcome pairwise = train_steps("parallel.all_to_all=pairwise", 3);
+  const Outcome library = train_steps({"parallel.all_to_all=library"}, 3);
+  const Outcome pairwise = train_steps({"parallel.all_to_all=pairwise"}, 3);
   EXPECT_EQ(library.losses, pairwise.losses);
   EXPECT_EQ(library.tables, pairwise.tables);
 }
 
 TEST(AnyWorldSize, TheChunkDecidesTheBitsNotTheRanks) {
   // The law above is empty if chunks did not matter: another chunk size gives other rounding.
-  const Outcome a = train_steps("train.deterministic=true", 2);
-  const Experiment experiment = experiment_of("train.deterministic=true");
+  const Outcome a = train_steps({"train.deterministic=true"}, 2);
+  const Experiment experiment = experiment_of({"train.deterministic=true"});
   EXPECT_EQ(experiment.integer("train.chunk"), 16);
-  EXPECT_NE(a.losses, train_steps("train.deterministic=false", 2).losses);
+  EXPECT_NE(a.losses, train_steps({"train.deterministic=false"}, 2).losses);
 }
 
 }  // namespace

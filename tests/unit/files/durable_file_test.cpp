@@ -55,7 +55,7 @@ TEST(WriteAtomically, AnUnwritablePlaceIsAResourceError) {
 TEST(DurableFile, DigestsWhatItWroteWhateverThePieces) {
   TemporaryFolder folder;
   std::string text;
-  for (int i = 0; i < 300000; ++i) text += std::to_string(i * 7919);  // about 3 MB
+  for (std::int64_t i = 0; i < 300000; ++i) text += std::to_string(i * 7919);  // about 3 MB
   for (const std::size_t piece : {std::size_t{1} << 10, (std::size_t{1} << 20) + 1, text.size()}) {
     DurableFile file(folder / "a");
     for (std::size_t at = 0; at < text.size(); at += piece) file.write(std::string_view(text).substr(at, piece));

@@ -1,0 +1,56 @@
+// The part of a table that this rank holds, and its update.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "kernels/embedding.h"
+#include "kernels/weight_average.h"
+#include "parallel/sharding/sharding_plan.h"
+#include "trainer/embedding/embedding_table.h"
+
+namespace swallowtail {
+
+/// fp32 arrays, row-major. Row i is the row at position shard.first_row + i of the order; columns are the shard's.
+struct TableShard {
+  std::int64_t table = 0;  // index among the model's tables
+  Shard shard;
+  RowOrder order;
+  std::vector<float> weights;              // [rows, cols]
+  std::vector<float> state;                // [rows, sparse_state_width(cols)]
+  std::vector<float> average;              // [rows, cols], or empty without averaging
+  std::vector<std::int64_t> average_step;  // [rows] the step up to which `average` is true
+
+  std::int64_t row_at(std::int64_t i) const noexcept { return order.row_at(shard.first_row + i); }
+};
+
+/// A shard with its first values: each a function of (seed, table, row, column), so that no division changes them.
+TableShard make_shard(const EmbeddingTable& table, std::int64_t index, const Shard& shard, const RowOrder& order,
+                      std::uint64_t seed, bool averaging);
+
+/// The rows that a batch touches of one shard, with their gradients: brought up in two parts, because row-wise Adagrad
+/// needs the squares of columns that lie elsewhere.
+class RowUpdate {
+ public:
+  /// Gathers the gradients of all rows of `groups` and adds the L2 decay. bag_gradients: as in row_gradient.
+  void gather(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step, const RowGroups& groups,
+              std::span<const float* const> bag_gradients);
+  /// [touched rows, square_count(cols)], for rowwise_adagrad; empty for others.
+  std::vector<float> squares(const EmbeddingTable& table, const TableShard& shard) const;
+  /// Applies the optimizer. `squares` [touched rows, square_count(dim)] of the whole rows for rowwise_adagrad.
+  /// Errors: numbers, naming table and row, where a gradient is not finite; that row is left alone.
+  void apply(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
+             const std::optional<Averaging>& averaging, std::span<const float> squares);
+  std::int64_t touched() const noexcept { return static_cast<std::int64_t>(rows_.size()); }
+
+ private:
+  std::vector<std::int64_t> rows_;  // [touched] within the shard, rising
+  std::vector<float> gradients_;    // [touched, cols]
+};
+
+/// Brings every row's average up to `step`.
+void settle(TableShard& shard, const Averaging& averaging, std::int64_t step);
+
+}  // namespace swallowtail

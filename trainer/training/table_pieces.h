@@ -1,0 +1,20 @@
+// Embedding tables as tensors of a checkpoint: each shard's arrays are pieces that say in their names which rows and
+// columns they hold, so that a run with another plan, or on another number of ranks, finds its own.
+// Name: embedding/<table>/<array>@<h|b>,<first_row>,<rows>,<first_col>,<cols>, rows as positions of the hashed or
+// blocked order (parallel/sharding/row_order.h).
+#pragma once
+
+#include <vector>
+
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/embedding/sharded_embedding.h"
+
+namespace swallowtail {
+
+/// The arrays of this rank's shards, borrowed. Copies of a data-parallel table are saved once, by rank 0.
+std::vector<TensorRef> table_pieces(ShardedEmbedding& embedding, int rank);
+
+/// Fills this rank's shards. Errors: damaged where rows or columns are missing.
+void restore_tables(const Checkpoint& checkpoint, ShardedEmbedding& embedding);
+
+}  // namespace swallowtail
