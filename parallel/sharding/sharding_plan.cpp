@@ -13,7 +13,8 @@ constexpr std::array kNames{std::pair{Sharding::table_wise, std::string_view("ta
                             std::pair{Sharding::row_wise, std::string_view("row_wise")},
                             std::pair{Sharding::column_wise, std::string_view("column_wise")},
                             std::pair{Sharding::table_row_wise, std::string_view("table_row_wise")},
-                            std::pair{Sharding::data_parallel, std::string_view("data_parallel")}};
+                            std::pair{Sharding::data_parallel, std::string_view("data_parallel")},
+                            std::pair{Sharding::grid, std::string_view("grid")}};
 
 struct Load {
   std::int64_t values = 0;
@@ -36,6 +37,7 @@ class Placer {
     std::vector<int> all(node_of_.size());
     std::iota(all.begin(), all.end(), 0);
     switch (sharding) {
+      case Sharding::grid:  // only the planner divides both ways
       case Sharding::table_wise:
         return {add(table, least(), 0, table.rows, 0, table.dim)};
       case Sharding::row_wise:

@@ -14,7 +14,8 @@ enum class Sharding : std::uint8_t {
   row_wise,        // rows over all ranks, in blocks of the table's RowOrder
   column_wise,     // columns over ranks, each with all rows
   table_row_wise,  // rows over the ranks of one machine
-  data_parallel    // a copy on every rank
+  data_parallel,   // a copy on every rank
+  grid             // rows and columns: rectangles over ranks; planned for clusters, not yet trained
 };
 
 std::string_view name_of(Sharding sharding) noexcept;                    // "table_wise", …
