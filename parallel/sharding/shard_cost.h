@@ -16,6 +16,7 @@ struct EmbeddingCosts {
 
   // Memory of one rank. A row costs its bytes, rounded up to granules, at the speed of where it lies.
   double lookup_id_s = 0;      // an id in the forward pass, beside the bytes of its row
+  double bag_s = 0;            // a bag that is pooled
   double lookup_byte_s = 0;    // bytes of rows at random places of memory
   double cached_byte_s = 0;    // bytes of rows in cache, both passes
   double cache_bytes = 0;      // for the hottest rows of one table

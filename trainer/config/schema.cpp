@@ -22,6 +22,8 @@ constexpr std::array kSectionPages{
     SectionPage{"evaluation", "When and what is measured.", "evaluation: {every_steps: 500, metrics: [auc, logloss]}"},
     SectionPage{"checkpoint", "What is saved.", "checkpoint: {every_steps: 1000, keep: 5}"},
     SectionPage{"report", "What is shown and written beside the checkpoints.", "report: {log_every_steps: 50}"},
+    SectionPage{"plan", "What `swallowtail plan` takes for the dense part; training reads none of it.",
+                "plan: {precision: bf16, cross_layers: 3, cross_rank: 512}"},
     SectionPage{"run", "Where the run stands.", "run: {dir: runs/first}"},
 };
 

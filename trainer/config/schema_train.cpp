@@ -279,6 +279,23 @@ const std::array kKeys{
         .meaning = "how many steps the trace keeps, from the start of the run or of its resumption",
         .unit = "steps",
         .range = between(1, 1e6)},
+    Key{.path = "plan.precision",
+        .kind = Kind::choice,
+        .default_value = "bf16",
+        .meaning = "plan: arithmetic, activations and gradients of the dense part on GPU clusters (CPUs take fp32)",
+        .choices = {"fp32", "bf16"}},
+    Key{.path = "plan.cross_layers",
+        .kind = Kind::integer,
+        .default_value = "0",
+        .meaning = "plan: layers of a low-rank cross network (DCN-v2) that the step has in place of the interaction",
+        .unit = "layers",
+        .range = between(0, 100)},
+    Key{.path = "plan.cross_rank",
+        .kind = Kind::integer,
+        .default_value = "512",
+        .meaning = "plan: rank of the cross layers",
+        .unit = "floats",
+        .range = between(1, 65536)},
 };
 
 }  // namespace

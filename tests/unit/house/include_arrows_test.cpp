@@ -38,6 +38,10 @@ const std::vector<Room> kRooms{
     {"trainer/evaluation/", {"kernels/", "parallel/error.h"}, {}},
     {"trainer/report/", {"kernels/", "parallel/error.h", "trainer/files/", "trainer/evaluation/"}, {}},
     {"trainer/embedding/", {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h"}, {}},
+    // Plans on paper: from what the experiment and the data say, without a model, a batch or a rank.
+    {"trainer/planning/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
+     {}},
     {"trainer/checkpoint/", {"parallel/", "trainer/files/"}, {}},
     // Models know no files and no ranks: of the data, only the batch.
     {"trainer/models/",
@@ -45,7 +49,7 @@ const std::vector<Room> kRooms{
      kTorch},
     {"trainer/training/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/data/", "trainer/evaluation/",
-      "trainer/report/", "trainer/embedding/", "trainer/checkpoint/", "trainer/models/"},
+      "trainer/report/", "trainer/embedding/", "trainer/planning/", "trainer/checkpoint/", "trainer/models/"},
      kTorch},
     {"trainer/cli/", {"kernels/", "parallel/", "trainer/"}, {"torch/version.h", "mpi.h"}},
 };
