@@ -26,13 +26,15 @@ failures = 0
 
 # place: the call that the others wait in (operation, step), what the odd rank is doing, and the injection: when, and the
 # occurrence of which call of that step.
+# The second round of an exchange begins where the rank next looks after it: in the wait, or beside the arithmetic.
+BESIDE = "(lookup and shuffle|forward and backward|pooled vectors)"
 PLACES = {
     "forward": ("loss", 5, "forward and backward", "after", 1, "pooled vectors"),
     "forward tag": ("loss", 5, None, "before", 1, "loss"),
     "shuffle": ("pooled vectors", 4, "lookup and shuffle", "before", 1, "pooled vectors"),
     "inside shuffle": ("pooled vectors", 4, None, "inside", 1, "pooled vectors"),
-    "inside pairwise shuffle": ("pooled vectors", 4, "lookup and shuffle", "before", 3, "pooled vectors"),
-    "between messages": ("pooled vectors", 4, "lookup and shuffle", "between", 3, "pooled vectors"),
+    "inside pairwise shuffle": ("pooled vectors", 4, BESIDE, "before", 2, "pooled vectors"),
+    "between messages": ("pooled vectors", 4, BESIDE, "between", 2, "pooled vectors"),
     "all_reduce": ("dense gradients", 6, "dense reduction", "before", 1, "dense gradients"),
     "inside all_reduce": ("dense gradients", 6, None, "inside", 1, "dense gradients"),
     # After the 8 steps of an epoch. The embedding's exchanges come a second time in that step, and then the scores.
@@ -51,7 +53,7 @@ CASES = {
             ("die", "inside all_reduce", 2, 0, DETERMINISTIC), ("die", "last evaluation", 2, 1, TESTED)],
     "stop": [("stop", "forward", 3, 2, []), ("stop", "shuffle", 2, 1, []), ("stop", "all_reduce", 3, 0, []),
              ("stop", "scores", 4, 1, []), ("stop", "inside pairwise shuffle", 3, 1, PAIRWISE),
-             ("stop", "inside all_reduce", 4, 3, [])],
+             ("stop", "inside all_reduce", 4, 3, DETERMINISTIC)],
     "spin": [("spin", "forward", 4, 3, []), ("spin", "shuffle", 3, 1, []), ("spin", "between messages", 3, 1, PAIRWISE), ("spin", "all_reduce", 2, 0, DETERMINISTIC),
              ("spin", "evaluation", 2, 1, [])],
     "throw": [("throw_memory", "forward", 2, 1, []), ("throw_error", "shuffle", 4, 2, []),
@@ -74,8 +76,12 @@ def words_of(kind, place, odd):
     if kind == "die":  # the one who sees it may not have come to the call yet
         return rf"error: rank {odd} died( before {call} was over)?, at {here} for \d+ s, its process is gone; ", (137, 5)
     if kind == "stop":
+        if place == "inside all_reduce":  # it had come: some of the others may have its share, and miss it a call later
+            call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
         return rf"error: rank {odd} missed {call} for 3 s, at {here} for \d+ s, its process has been silent for \d+ s; ", (5,)
     if kind == "spin":
+        if place == "between messages":  # its messages may have been all that the others waited for in that call
+            call = rf"(pooled vectors|loss) \(step {step}\)"
         return rf"error: rank {odd} missed {call} for 3 s, at {here} for \d+ s; ", (5,)
     side = {"other_step": (operation, step + 1, ""), "other_detail": (operation, step, " with detail .*"),
             "other_operation": ("odd operation", step, "")}[kind]

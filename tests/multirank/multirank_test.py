@@ -85,7 +85,7 @@ def disagree(worlds):
         "sizes": r"rank 1 sends 9 bytes where rank 0 expects 8 in pooled \(step 812\)",
         "exchange sizes": r"rank 1 sends 60 bytes where rank \d expects 8 in ring \(step 812\)",
         "exchange step": r"rank \d is in exchange of ring \(step 81[23]\) but rank \d is in exchange of ring \(step 81[23]\)",
-        "algorithm": sides(r"all_to_all of pooled \(step 812\)", r"barrier of pooled \(step 812\)"),
+        "algorithm": sides(r"all_to_all of pooled \(step 812\)", r"exchange of pooled \(step 812\)"),
         "long name": sides(r"barrier of an operation of a name.*", r"barrier of an operation of a name.*"),
         "pending step": sides(r"start_all_reduce of metrics \(step 812\)", r"start_all_reduce of metrics \(step 813\)"),
         "pending collective": sides(r"start_all_reduce of pooled \(step 812\)", r"start_all_to_all of pooled \(step 812\)"),

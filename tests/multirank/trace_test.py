@@ -16,7 +16,11 @@ PROGRAM, EXPERIMENT = sys.argv[1:3]
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_WAIT_POLICY": "passive"}
 RANKS, STEPS = 2, 12
 IN_EVERY_STEP = ["data", "input exchange", "lookup and shuffle", "forward and backward", "gradient shuffle", "dense reduction",
-                 "update"]  # begin in this order
+                 "update"]  # the order of the lanes
+# Phases come back (the next batch's ids go while this one is trained); this is how they first begin. The loss is summed
+# before the gradients are exchanged.
+BEGIN_ORDER = ["data", "input exchange", "lookup and shuffle", "forward and backward", "dense reduction", "gradient shuffle",
+               "update"]
 
 
 def train(run, *arguments):
@@ -57,15 +61,15 @@ def check_whole(run, summary):
         for step in range(1, STEPS + 1):
             begun = [event["name"] for event in events if event["pid"] == rank and event["args"]["step"] == step
                      and event["name"] in IN_EVERY_STEP]
-            # The loss is summed before the gradients are: the reduction comes twice, the second time in its place.
-            last = sorted(set(begun), key=lambda name: len(begun) - 1 - begun[::-1].index(name))
-            assert last == IN_EVERY_STEP, f"rank {rank}, step {step}: {begun}"
+            first = sorted(set(begun), key=begun.index)
+            assert first == BEGIN_ORDER, f"rank {rank}, step {step}: {begun}"
     # One clock: rank 1 cannot have the pooled vectors of a step before rank 0 began with that step's input, and the other
     # way round.
-    at = {(event["pid"], event["name"], event["args"]["step"]): event for event in events}
+    last = {(event["pid"], event["name"], event["args"]["step"]): event for event in events}
+    first = {(event["pid"], event["name"], event["args"]["step"]): event for event in reversed(events)}
     for step in range(1, STEPS + 1):
         for rank in range(RANKS):
-            shuffled, begun = at[rank, "lookup and shuffle", step], at[1 - rank, "input exchange", step]
+            shuffled, begun = last[rank, "lookup and shuffle", step], first[1 - rank, "input exchange", step]
             assert shuffled["ts"] + shuffled["dur"] >= begun["ts"], f"step {step}: {shuffled} ends before {begun} begins"
 
     for name, seconds in summary["phases"].items():
