@@ -23,17 +23,25 @@ constexpr std::size_t kMostRepeats = 400;  // in one
 constexpr std::int64_t kMostTableBytes = std::int64_t{96} << 20;
 constexpr std::int64_t kFewRows = 64, kCachedRows = 2048;  // tables that lie in cache
 constexpr std::int64_t kLongBag = 16;
+constexpr std::uint64_t kBatches = 8;
 constexpr std::int64_t kCopyBytes = std::int64_t{8} << 20;
 
-/// Ids of `bags` bags of `length` ids each, uniform over the rows.
-JaggedIds random_bags(std::int64_t rows, std::int64_t bags, std::int64_t length) {
+/// Ids of `bags` bags of `length` ids each, uniform over the rows; others for every `draw`.
+JaggedIds random_bags(std::int64_t rows, std::int64_t bags, std::int64_t length, std::uint64_t draw) {
   JaggedIds ids;
   ids.offsets.push_back(0);
   for (std::int64_t i = 0; i < bags * length; ++i)
-    ids.values.push_back(static_cast<std::int64_t>(random::bits(7, 3, static_cast<std::uint64_t>(i)) %
+    ids.values.push_back(static_cast<std::int64_t>(random::bits(7, draw, static_cast<std::uint64_t>(i)) %
                                                    static_cast<std::uint64_t>(rows)));
   for (std::int64_t bag = 1; bag <= bags; ++bag) ids.offsets.push_back(bag * length);
   return ids;
+}
+
+/// A batch after the other, so that the rows of the one before are not in cache because of it.
+std::vector<JaggedIds> random_batches(std::int64_t rows, std::int64_t bags, std::int64_t length) {
+  std::vector<JaggedIds> batches;
+  for (std::uint64_t draw = 0; draw < kBatches; ++draw) batches.push_back(random_bags(rows, bags, length, draw));
+  return batches;
 }
 
 JaggedView view(const JaggedIds& ids) { return {ids.values, ids.offsets, {}}; }
@@ -75,7 +83,7 @@ class Probe {
   }
 
  private:
-  /// Median seconds of one call, the largest of all ranks.
+  /// Seconds of one undisturbed call, the largest of all ranks.
   template <typename Call>
   double time(Call call) {
     call();
@@ -87,7 +95,7 @@ class Probe {
       call();
       seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
     } while (seconds.size() < kMostRepeats && std::chrono::duration<double>(Clock::now() - start).count() < kProbe_s);
-    return agreed(median(std::move(seconds)));
+    return agreed(undisturbed(std::move(seconds)));
   }
 
   /// The same for calls that all ranks make together: as many on each.
@@ -103,13 +111,14 @@ class Probe {
       call();
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
-    return agreed(median(std::move(seconds)));
+    return agreed(undisturbed(std::move(seconds)));
   }
 
-  static double median(std::vector<double> of) {
-    const auto middle = of.begin() + std::ssize(of) / 2;
-    std::ranges::nth_element(of, middle);
-    return *middle;
+  /// The lower quartile: what is left after the calls that others on the machine have disturbed.
+  static double undisturbed(std::vector<double> of) {
+    const auto quarter = of.begin() + std::ssize(of) / 4;
+    std::ranges::nth_element(of, quarter);
+    return *quarter;
   }
 
   double agreed(double seconds) {
@@ -142,7 +151,11 @@ class Probe {
         std::clamp<std::int64_t>(static_cast<std::int64_t>(ids * static_cast<double>(batch_)), 1024, 32768);
     const std::int64_t state = sparse_state_width(table.optimizer.kind, table.dim);
     const std::int64_t most_rows = kMostTableBytes / (4 * (table.dim + state)) / std::max(1, ranks_.node_local_ranks());
-    const std::int64_t large = std::max(kCachedRows, std::min(table.rows, most_rows));
+    // As many rows as all tables have together, which share the cache as these do.
+    std::int64_t floats = 0;
+    for (const EmbeddingTable& of : tables)
+      floats += of.rows * (of.dim + sparse_state_width(of.optimizer.kind, of.dim)) / ranks_.world_size();
+    const std::int64_t large = std::max(kCachedRows, std::min(floats / (table.dim + state), most_rows));
     const auto row_bytes = static_cast<double>(4 * table.dim);
 
     const auto shard_of = [&](std::int64_t rows) {
@@ -150,10 +163,12 @@ class Probe {
       return make_shard(table, 0, {ranks_.rank(), 0, rows, 0, table.dim}, RowOrder::as_they_stand(rows), 1, false);
     };
     const auto lookup = [&](const TableShard& shard, std::int64_t bags, std::int64_t length) {
-      const JaggedIds of = random_bags(shard.shard.rows, bags, length);
+      const auto batches = random_batches(shard.shard.rows, bags, length);
       std::vector<float> out(static_cast<std::size_t>(bags * table.dim));
+      std::size_t call = 0;
       return time([&] {
-        pooled_lookup_forward({shard.weights.data(), shard.shard.rows, table.dim}, view(of), Pooling::sum, out.data());
+        pooled_lookup_forward({shard.weights.data(), shard.shard.rows, table.dim}, view(batches[call++ % kBatches]),
+                              Pooling::sum, out.data());
       });
     };
     TableShard few = shard_of(kFewRows), cached = shard_of(kCachedRows), whole = shard_of(large);
@@ -175,7 +190,8 @@ class Probe {
     std::vector<float> gradients(static_cast<std::size_t>(lookups * table.dim), 1e-6F);
     const auto update = [&](TableShard& shard, double& touched) {
       table.rows = shard.shard.rows;
-      const JaggedIds of = random_bags(shard.shard.rows, lookups, 1);
+      const auto batches = random_batches(shard.shard.rows, lookups, 1);
+      std::size_t call = 0;
       std::vector<const float*> pointers;
       for (std::int64_t i = 0; i < lookups; ++i) pointers.push_back(gradients.data() + i * table.dim);
       OptimizerStep step = table.optimizer;
@@ -183,7 +199,7 @@ class Probe {
       RowUpdate rows;
       const double seconds = time([&] {
         ++step.step;
-        group_by_row(view(of), shard.shard.rows, Pooling::sum, groups);
+        group_by_row(view(batches[call++ % kBatches]), shard.shard.rows, Pooling::sum, groups);
         rows.gather(table, shard, step, groups, pointers);
         rows.apply(table, shard, step, {}, rows.squares(table, shard));
       });

@@ -105,9 +105,8 @@ StepValidation validate_steps(const Experiment& experiment, Communicator& ranks)
       return agreed(ranks, seconds[static_cast<std::size_t>(quarter * (count - 1) / 4)]);
     };
     validation.steps = count;
-    validation.measured_s = at(2);
-    validation.quartile_s[0] = at(1);
-    validation.quartile_s[1] = at(3);
+    validation.measured_s = at(1);
+    validation.median_s = at(2);
     for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
       validation.measured_phases[std::string(kPhaseNames[phase])] =
           clock.seconds(static_cast<StepPhase>(phase)) / count;
@@ -127,7 +126,7 @@ nlohmann::ordered_json to_json(const StepValidation& validation) {
           {"batch_size", validation.batch},
           {"steps", validation.steps},
           {"measured_step_seconds", validation.measured_s},
-          {"measured_quartiles", {validation.quartile_s[0], validation.quartile_s[1]}},
+          {"measured_median_seconds", validation.median_s},
           {"predicted_step_seconds", validation.predicted.step_s},
           {"error", validation.error()},
           {"predicted_phases", phases},
@@ -136,11 +135,11 @@ nlohmann::ordered_json to_json(const StepValidation& validation) {
 
 std::string step_validation_text(const StepValidation& validation) {
   std::string text = fmt::format(
-      "swallowtail: {} ranks on this machine, batch {}: measured {:.3f} ms a step ({:.3f} to {:.3f} for the middle "
-      "half of "
-      "{}), predicted {:.3f} ms, error {:+.1f} %\n",
-      validation.world_size, validation.batch, validation.measured_s * 1e3, validation.quartile_s[0] * 1e3,
-      validation.quartile_s[1] * 1e3, validation.steps, validation.predicted.step_s * 1e3, validation.error() * 100);
+      "swallowtail: {} ranks on this machine, batch {}: measured {:.3f} ms a step (lower quartile of {}; median "
+      "{:.3f}), "
+      "predicted {:.3f} ms, error {:+.1f} %\n",
+      validation.world_size, validation.batch, validation.measured_s * 1e3, validation.steps, validation.median_s * 1e3,
+      validation.predicted.step_s * 1e3, validation.error() * 100);
   const nlohmann::ordered_json json = to_json(validation);
   for (const char* side : {"predicted_phases", "measured_phases"}) {
     text += fmt::format("  {}:", std::string_view(side).substr(0, std::string_view(side).find('_')));

@@ -14,8 +14,8 @@ namespace swallowtail {
 struct StepValidation {
   int world_size = 1;
   std::int64_t batch = 0, steps = 0;
-  double measured_s = 0;  // median of the steps, of the slowest rank
-  double quartile_s[2] = {0, 0};
+  double measured_s = 0;  // lower quartile of the steps, of the slowest rank: others may use the machine too
+  double median_s = 0;
   nlohmann::ordered_json measured_phases;  // rank 0, mean seconds a step
   StepPrediction predicted;
   double error() const noexcept { return predicted.step_s / measured_s - 1; }
