@@ -26,7 +26,7 @@ constexpr std::array kAlgorithms{
                   make_pairwise},
 };
 
-constexpr double kTie = 1.05;
+constexpr double kTie = 1.08;
 constexpr int kStepsAnOctave = 4, kOctaves = 26;  // auto decides at 1 B, 2^(1/4) B, … 64 MiB
 
 std::int64_t size_of_step(int step) {

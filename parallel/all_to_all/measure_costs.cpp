@@ -18,12 +18,13 @@ double steady_s() { return std::chrono::duration<double>(std::chrono::steady_clo
 // Sizes at which the algorithms are measured: where eager limits and caches bend the curves. A slow network has no time
 // for many.
 constexpr std::array<std::int64_t, 9> kSizes{16, 256, 2048, 8192, 16384, 65536, 262144, 1 << 20, 4 << 20};
-constexpr std::array<std::int64_t, 6> kSizesOfSlowNetwork{16, 2048, 16384, 65536, 262144, 1 << 20};
-constexpr double kSlow_s = 5e-4;    // for a small message between neighbours
-constexpr double kSample_s = 2e-4;  // calls back to back until about so long
+constexpr std::array<std::int64_t, 6> kSizesOfSlowNetwork{16, 512, 4096, 16384, 65536, 262144};
+constexpr double kSlow_s = 5e-4;             // for a small message between neighbours
+constexpr double kSample_s = 2e-4;           // calls back to back until about so long
+constexpr double kSharesOfSlowNetwork = 12;  // of the budget, each size one
 constexpr double kSampleLatencies = 8;
 constexpr int kMostTurns = 41;
-constexpr int kBurst = 16, kRingCalls = 4;
+constexpr int kBurst = 16;
 constexpr std::size_t kSmallRing = 65536, kLargeRing = std::size_t{1} << 20;
 constexpr std::int64_t kWarmUpBytes = 8192;
 
@@ -41,6 +42,29 @@ class Measurement {
   }
 
  private:
+  struct Measured {
+    const AllToAllEntry* entry;
+    std::unique_ptr<AllToAll> exchange;
+    std::vector<double> seconds;
+  };
+  /// Equal chunks in the common buffer.
+  class Chunked {
+   public:
+    Chunked(Measurement& of, std::int64_t bytes)
+        : offsets_(
+              byte_offsets(std::vector<std::int64_t>(static_cast<std::size_t>(of.ranks_.world_size()), bytes), 1)) {
+      const auto all_bytes = static_cast<std::size_t>(offsets_.back());
+      of.buffer_.resize(std::max(of.buffer_.size(), 2 * all_bytes));
+      send_ = std::span(of.buffer_).first(all_bytes);
+      recv_ = std::span(of.buffer_).subspan(all_bytes, all_bytes);
+    }
+    ConstChunks send() const { return {send_, offsets_}; }
+    Chunks recv() const { return {recv_, offsets_}; }
+
+   private:
+    std::vector<std::int64_t> offsets_;
+    std::span<std::byte> send_, recv_;
+  };
   struct Ring {
     int to, from;  // -1: this rank is not in it
   };
@@ -57,14 +81,9 @@ class Measurement {
 
   /// Every pair of ranks has its connection, and its windows are open.
   void warm_up() {
-    const std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks_.world_size()), kWarmUpBytes);
-    const auto offsets = byte_offsets(counts, 1);
-    const auto all_bytes = static_cast<std::size_t>(offsets.back());
-    buffer_.resize(2 * all_bytes);
-    for (int call = 0; call < 2; ++call)
-      AllToAll("direct", ranks_)
-          .run({"cost model"}, {std::span(buffer_).first(all_bytes), offsets},
-               {std::span(buffer_).subspan(all_bytes), offsets}, kWarmUpBytes);
+    const Chunked chunked(*this, kWarmUpBytes);
+    AllToAll direct("direct", ranks_);
+    for (int call = 0; call < 2; ++call) direct.run({"cost model"}, chunked.send(), chunked.recv(), kWarmUpBytes);
   }
 
   template <typename Call>
@@ -76,7 +95,7 @@ class Measurement {
 
   /// Seconds of one step of the ring: `burst` messages of `bytes` to the next rank and from the rank before, under way
   /// at once; of the slowest rank.
-  double step(const Ring& ring, std::size_t bytes, int burst) {
+  double step(const Ring& ring, std::size_t bytes, int burst, int calls) {
     buffer_.resize(std::max(buffer_.size(), 2 * bytes));
     const auto all = std::span(buffer_);
     const auto channel = ranks_.open_channel();
@@ -94,19 +113,19 @@ class Measurement {
       // The mean of a batch: one step alone may find its message there already, from a neighbour that is ahead.
       if (ring.to >= 0)
         batch = seconds_of([&] {
-                  for (int call = 0; call < kRingCalls; ++call) once();
+                  for (int call = 0; call < calls; ++call) once();
                 }) /
-                kRingCalls;
+                calls;
     }
     agree(seconds);
     return std::min(seconds[0], seconds[1]);
   }
 
   Link link(const Ring& ring, int flows_a_port) {
-    const double small_s = step(ring, 8, 1), burst_s = step(ring, 8, kBurst);
+    const double small_s = step(ring, 8, 1, 4), burst_s = step(ring, 8, kBurst, 2);
     std::size_t bytes = kSmallRing;
-    double large_s = step(ring, bytes, 1);
-    if (large_s < 2e-3) large_s = step(ring, bytes = kLargeRing, 1);
+    double large_s = step(ring, bytes, 1, 1);
+    if (large_s < 2e-3) large_s = step(ring, bytes = kLargeRing, 1, 4);
     Link link;
     // Where the latency is longer than the burst, messages are sent and received at different times, else one after
     // another by the same core.
@@ -158,7 +177,7 @@ class Measurement {
   /// Rising sizes, each with its share of what is left of the budget.
   void algorithms(CostModel& model) {
     for (const auto& entry : all_to_all_algorithms())
-      if (!is_like_direct(entry)) measured_.push_back({&entry, AllToAll(entry.name, ranks_), {}});
+      if (!is_like_direct(entry)) measured_.push_back({&entry, std::make_unique<AllToAll>(entry.name, ranks_), {}});
     const bool is_slow = std::max(model.network().node.latency_s, model.network().rail.latency_s) > kSlow_s;
     const auto sizes =
         is_slow ? std::span<const std::int64_t>(kSizesOfSlowNetwork) : std::span<const std::int64_t>(kSizes);
@@ -166,9 +185,32 @@ class Measurement {
       double turn_s = 0;
       for (const auto& one : measured_) turn_s += model.predict(one.entry->name, sizes[i]);
       const double left_s = budget_s_ - spent_s_;
-      if (i > 0 && turn_s > left_s) return;
-      measure_size(model, sizes[i], is_slow ? budget_s_ / 8 : left_s / static_cast<double>(sizes.size() - i));
+      if (i > 0 && turn_s > left_s) return measure_some(model, sizes[i]);
+      const double parts = is_slow ? kSharesOfSlowNetwork : static_cast<double>(sizes.size() - i);
+      measure_size(model, sizes[i], (is_slow ? budget_s_ : left_s) / parts);
     }
+  }
+
+  /// The size at which the budget ends: the fastest algorithms once, as long as it lasts. The others are taken to
+  /// differ from what was predicted of them as these do.
+  void measure_some(CostModel& model, std::int64_t bytes) {
+    const auto predicted = [&](const Measured& one) { return model.predict(one.entry->name, bytes); };
+    std::ranges::stable_sort(measured_, {}, predicted);
+    std::vector<double> expected;
+    for (const auto& one : measured_) expected.push_back(predicted(one));
+    double change = 1;  // the geometric mean of measured / predicted
+    const Chunked chunked(*this, bytes);
+    std::size_t done = 0;
+    for (; done < measured_.size() && change * expected[done] < budget_s_ - spent_s_; ++done) {
+      ranks_.barrier({"cost model"});
+      double seconds =
+          seconds_of([&] { measured_[done].exchange->run({"cost model"}, chunked.send(), chunked.recv(), bytes); });
+      agree({&seconds, 1});
+      const auto known = static_cast<double>(done);
+      change = std::pow(change, known / (known + 1)) * std::pow(seconds / expected[done], 1 / (known + 1));
+      record(model, measured_[done], bytes, seconds);
+    }
+    for (; done < measured_.size(); ++done) record(model, measured_[done], bytes, change * expected[done]);
   }
 
   /// On one machine, or with one rank on each, its rounds are those of the direct exchange.
@@ -176,14 +218,15 @@ class Measurement {
     return entry.make == make_hierarchical && (topology_.nodes() == 1 || topology_.nodes() == ranks_.world_size());
   }
 
+  void record(CostModel& model, const Measured& one, std::int64_t bytes, double seconds) const {
+    for (const auto& entry : all_to_all_algorithms())
+      if (&entry == one.entry || (one.entry->make == make_direct && is_like_direct(entry)))
+        model.add_measurement(entry.name, bytes, seconds);
+  }
+
   /// Every algorithm at one size, in turns, so that a disturbance meets all.
   void measure_size(CostModel& model, std::int64_t bytes, double share_s) {
-    const std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks_.world_size()), bytes);
-    const auto offsets = byte_offsets(counts, 1);
-    const auto all_bytes = static_cast<std::size_t>(offsets.back());
-    buffer_.resize(std::max(buffer_.size(), 2 * all_bytes));
-    const ConstChunks send{std::span(buffer_).first(all_bytes), offsets};
-    const Chunks recv{std::span(buffer_).subspan(all_bytes, all_bytes), offsets};
+    const Chunked chunked(*this, bytes);
     // Ranks leave a barrier a latency or so apart, which a long sample makes small.
     const double sample_s = std::max(kSample_s, kSampleLatencies * model.network().rail.latency_s);
     const double end_s = spent_s_ + share_s;
@@ -196,7 +239,8 @@ class Measurement {
         const int calls = std::clamp(static_cast<int>(std::ceil(sample_s / expected_s)), 1, 20);
         ranks_.barrier({"cost model"});
         seconds.push_back(seconds_of([&] {
-          for (int call = 0; call < calls; ++call) one.exchange.run({"cost model"}, send, recv, bytes);
+          for (int call = 0; call < calls; ++call)
+            one.exchange->run({"cost model"}, chunked.send(), chunked.recv(), bytes);
         }));
         seconds.back() /= calls;
       }
@@ -209,18 +253,10 @@ class Measurement {
       // The lower quartile: what other programs on these cores take away is not the algorithm's cost.
       const auto quartile = one.seconds.begin() + std::ssize(one.seconds) / 4;
       std::ranges::nth_element(one.seconds, quartile);
-      for (const auto& entry : all_to_all_algorithms())
-        if (&entry == one.entry || (one.entry->make == make_direct && is_like_direct(entry)))
-          model.add_measurement(entry.name, bytes, *quartile);
+      record(model, one, bytes, *quartile);
       one.seconds.clear();
     }
   }
-
-  struct Measured {
-    const AllToAllEntry* entry;
-    AllToAll exchange;
-    std::vector<double> seconds;
-  };
 
   Communicator& ranks_;
   const Topology topology_;

@@ -14,7 +14,7 @@ namespace swallowtail {
 /// because every time that goes into it is the largest of all ranks. Takes about budget_s, on one rank no time. Errors:
 /// those of the communicator.
 /// now_s: the clock, for virtual ranks; null: the machine's.
-std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s = 0.8,
+std::shared_ptr<const CostModel> measure_costs(Communicator& ranks, double budget_s = 0.85,
                                                const std::function<double()>& now_s = nullptr);
 
 }  // namespace swallowtail
