@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/random.h"
 #include "parallel/sharding/plan_search.h"
 
 namespace swallowtail {
@@ -16,7 +17,8 @@ constexpr std::size_t kIdleRanks = 24;  // of which a move's other end is taken
 constexpr int kMostCuts = 300;          // tried in one search
 constexpr int kFillSteps = 24;          // of the search for the level
 constexpr std::size_t kFillers = 8;     // tables that are tried
-constexpr double kCrowdingPower = 24;   // high enough that only ranks near the busiest count
+constexpr std::size_t kKickedTables = 4;
+constexpr double kCrowdingPower = 24;  // high enough that only ranks near the busiest count
 
 }  // namespace
 
@@ -229,6 +231,34 @@ bool PlanSearch::fill_up() {
   std::ranges::sort(by_waste);
   if (by_waste.size() > kFillers) by_waste.resize(kFillers);
   return std::ranges::any_of(by_waste, [&](const auto& entry) { return fill_up(entry.second); });
+}
+
+void PlanSearch::kick(std::uint64_t draw) {
+  std::uint64_t counter = 0;
+  const auto below = [&](std::size_t count) {
+    return static_cast<std::size_t>(random::bits(0, draw, counter++) % count);
+  };
+  std::vector<std::size_t> tables;
+  for (std::size_t table = 0; table < tables_.size(); ++table)
+    if (!tables_[table].sharding) tables.push_back(table);
+  if (tables.empty()) return;
+  const double reference = objective();
+  const auto capacity = static_cast<double>(options_->capacity_bytes);
+  std::vector<Part> parts;
+  for (std::size_t i = 0, count = 1 + below(kKickedTables); i < count; ++i) {
+    const std::size_t table = tables[below(tables.size())];
+    if (parts_of_table_[table].empty()) continue;  // drawn before
+    std::vector<TableCut> within;
+    for (const TableCut& cut : (*cuts_)[table]) {
+      const ShardCost part = costs_[table].of(largest_part(tables_[table], cut));
+      if (part.seconds() <= reference && (capacity <= 0 || part.bytes() <= capacity)) within.push_back(cut);
+    }
+    if (within.empty()) continue;
+    drop_table(table);
+    const auto made = cut(table, within[below(within.size())]);
+    parts.insert(parts.end(), made.begin(), made.end());
+  }
+  place(std::move(parts));
 }
 
 int PlanSearch::improve(int most_moves) {

@@ -69,7 +69,9 @@ PlanSearch::PlanSearch(std::span<const TableSpec> tables, std::span<const TableC
       options_(&options),
       parts_of_table_(tables.size()),
       ranks_(node_of.size()) {
-  for (const TableSpec& table : tables) cuts_.push_back(allowed_cuts(table, static_cast<int>(node_of.size()), options));
+  std::vector<std::vector<TableCut>> cuts;
+  for (const TableSpec& table : tables) cuts.push_back(allowed_cuts(table, static_cast<int>(node_of.size()), options));
+  cuts_ = std::make_shared<const std::vector<std::vector<TableCut>>>(std::move(cuts));
 }
 
 double PlanSearch::level(double seconds, double bytes) const {
@@ -155,7 +157,7 @@ TableCut PlanSearch::cheapest_cut(std::size_t table, double target_seconds, doub
   TableCut best;
   double best_total = std::numeric_limits<double>::infinity(), best_part = best_total;
   bool best_is_within = false;
-  for (const TableCut& candidate : cuts_[table]) {
+  for (const TableCut& candidate : (*cuts_)[table]) {
     const ShardCost part = costs_[table].of(largest_part(tables_[table], candidate));
     const double count = candidate.is_copy ? static_cast<double>(ranks_.size())
                                            : static_cast<double>(candidate.row_parts) * candidate.column_parts;
@@ -265,7 +267,7 @@ std::vector<PlanSearch::Part> PlanSearch::cut_to_size(std::size_t table, double 
   TableCut best{.row_parts = 0};
   std::int64_t best_rows = 0;
   double best_total = std::numeric_limits<double>::infinity();
-  for (const TableCut& candidate : cuts_[table]) {
+  for (const TableCut& candidate : (*cuts_)[table]) {
     if (candidate.is_copy || candidate.row_parts > 2 || candidate.row_parts * candidate.column_parts == 1) continue;
     const ShardShape widest = largest_part(spec, {.column_parts = candidate.column_parts});
     const std::int64_t rows =

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -43,6 +44,9 @@ class PlanSearch {
   void cut_all(double target_seconds, double target_bytes, std::optional<OwnTarget> own = {});
   /// The same, but tables divided by rows get parts that reach the target, and one that is left over.
   void cut_to_target(double target_seconds, double target_bytes);
+  /// Cuts a few tables anew at random and places their parts, so that a local search that has ended may go on. The same
+  /// for the same `draw`.
+  void kick(std::uint64_t draw);
   /// Local search; returns the number of moves. At most `most_moves`.
   int improve(int most_moves);
 
@@ -89,8 +93,8 @@ class PlanSearch {
   std::span<const TableCost> costs_;
   std::span<const int> node_of_;
   const PlannerOptions* options_;
-  std::vector<std::vector<TableCut>> cuts_;  // [table] allowed
-  std::vector<Part> parts_;                  // rank < 0: gone
+  std::shared_ptr<const std::vector<std::vector<TableCut>>> cuts_;  // [table] allowed
+  std::vector<Part> parts_;                                         // rank < 0: gone
   std::vector<std::vector<std::size_t>> parts_of_table_;
   std::vector<Rank> ranks_;
   int cuts_left_ = 0;  // that improve() may still try

@@ -15,9 +15,11 @@ namespace {
 // Targets of the proposals, in units of the bound: fine cuts balance well, coarse ones cost less in all.
 constexpr double kTargets[] = {0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 10.0};
 constexpr std::size_t kHeavyTables = 3;
-constexpr std::size_t kSearched = 4;        // proposals that the local search starts from
-constexpr std::int64_t kMostParts = 40000;  // of the proposals near the best that are searched too
-constexpr int kMostMoves = 20000;           // of each search
+constexpr std::size_t kSearched = 4;                             // proposals that the local search starts from
+constexpr std::int64_t kMostParts = 40000;                       // of the proposals near the best that are searched too
+constexpr int kMostMoves = 20000;                                // of each search
+constexpr double kCloseEnough = 1.01;                            // times the bound: not searched any further
+constexpr std::int64_t kMostKicks = 400, kKickedParts = 100000;  // kicks, and the parts of the plans that are kicked
 constexpr double kWorthAShard = 5e-3;  // a plan of fewer shards is taken where it is slower by less than this share
 
 std::vector<TableCost> table_costs(std::span<const TableSpec> tables, const EmbeddingCosts& costs) {
@@ -123,6 +125,21 @@ PlannedTables plan_auto(std::span<const TableSpec> tables, std::span<const int> 
     search(proposal);
     proposals.push_back(std::move(proposal));
   }
+  // What is still far from the bound is shaken.
+  const auto kicked_from = std::ranges::min_element(proposals, {}, &PlanSearch::objective) - proposals.begin();
+  const auto kicks = std::min<std::int64_t>(
+      kMostKicks, kKickedParts / std::max<std::int64_t>(1, proposals[static_cast<std::size_t>(kicked_from)].parts()));
+  PlanSearch shaken = proposals[static_cast<std::size_t>(kicked_from)];
+  for (std::int64_t k = 0; k < kicks && lowest > kCloseEnough * planned.bound.seconds; ++k) {
+    PlanSearch trial = shaken;
+    trial.kick(static_cast<std::uint64_t>(k));
+    planned.moves += trial.improve(kMostMoves);
+    ++planned.proposals;
+    if (trial.objective() >= lowest) continue;
+    lowest = trial.objective();
+    shaken = std::move(trial);
+  }
+  proposals.push_back(std::move(shaken));
   const double low_enough = std::min(lowest * (1 + kWorthAShard), std::max(lowest, as_asked));
   const PlanSearch* best = nullptr;
   for (const PlanSearch& proposal : proposals) {

@@ -8,7 +8,7 @@
 
 #include "kernels/wire.h"
 #include "parallel/topology.h"
-#include "trainer/embedding/plan_tables.h"
+#include "trainer/embedding/table_specs.h"
 #include "trainer/embedding/table_options.h"
 
 namespace swallowtail {

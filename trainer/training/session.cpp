@@ -1,7 +1,7 @@
 #include "trainer/training/session.h"
 
 #include "parallel/all_to_all/measure_costs.h"
-#include "trainer/embedding/plan_tables.h"
+#include "trainer/planning/run_plan.h"
 #include "trainer/training/threads.h"
 
 namespace swallowtail {
@@ -31,7 +31,8 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       data(std::move(opened)),
       tables(find_model(experiment).embedding_tables(experiment, data.train->shape())),
       model(find_model(experiment).make(experiment, data.train->shape(), tables)),
-      embedding(tables, plan_tables(tables, ranks), embedding_options(experiment, ranks), ranks),
+      embedding(tables, plan_run(experiment, data.train->shape(), tables, ranks), embedding_options(experiment, ranks),
+                ranks),
       dense(*model, experiment),
       share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
       loss(loss_options(experiment)),

@@ -8,7 +8,7 @@
 
 #include "kernels/random.h"
 #include "parallel/all_to_all/measure_costs.h"
-#include "trainer/embedding/plan_tables.h"
+#include "trainer/embedding/table_specs.h"
 #include "trainer/training/step.h"
 #include "trainer/training/threads.h"
 

@@ -7,8 +7,8 @@
 #include <chrono>
 #include <optional>
 
-#include "trainer/embedding/plan_tables.h"
 #include "trainer/files/durable_file.h"
+#include "trainer/planning/run_plan.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"
 #include "trainer/report/run_directory.h"
@@ -42,7 +42,7 @@ std::int64_t peak_rss_bytes(Communicator& ranks) {
 /// The bill, before any table is allocated: it must refuse what the allocation would die of.
 json bill_of(const Experiment& experiment, const DataShape& shape, Communicator& ranks) {
   const auto tables = find_model(experiment).embedding_tables(experiment, shape);
-  const ShardingPlan plan = plan_tables(tables, ranks);
+  const ShardingPlan plan = plan_run(experiment, shape, tables, ranks);
   std::int64_t parameters = 0;
   const auto model = find_model(experiment).make(experiment, shape, tables);
   for (const auto& parameter : model->parameters()) parameters += parameter.numel();

@@ -9,7 +9,7 @@
 
 #include "trainer/data/loader.h"
 #include "trainer/data/sample_order.h"
-#include "trainer/embedding/plan_tables.h"
+#include "trainer/embedding/table_specs.h"
 #include "trainer/training/session.h"
 #include "trainer/training/step.h"
 #include "trainer/training/step_probe.h"

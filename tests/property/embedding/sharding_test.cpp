@@ -10,8 +10,8 @@
 
 #include "kernels/random.h"
 #include "parallel/local_communicator.h"
-#include "trainer/embedding/plan_tables.h"
 #include "trainer/embedding/sharded_embedding.h"
+#include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
 namespace {
@@ -93,7 +93,7 @@ Outcome train(const Case& with, int world_size) {
     options.exact = with.exact;
     options.forward = options.backward = with.wire;
     options.overlap = with.overlap;
-    ShardedEmbedding embedding(tables, plan_tables(tables, ranks), options, ranks);
+    ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks.node_of()), options, ranks);
     const auto samples = [](std::int64_t step) { return step == 2 ? 3 : 29; };  // 3: fewer than some numbers of ranks
     const auto sizes = [&](std::int64_t step) {
       std::vector<std::int64_t> parts;
@@ -269,7 +269,7 @@ TEST(ShardedEmbedding, RepeatedRowsTravelOnceInFastMode) {
       tables[0].optimizer.learning_rate = 0.1F;
       EmbeddingOptions options;
       options.exact = exact;
-      ShardedEmbedding embedding(tables, plan_tables(tables, ranks), options, ranks);
+      ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks.node_of()), options, ranks);
       Batch batch;
       batch.size = 200;
       batch.ids.resize(1);

@@ -9,7 +9,7 @@
 #include "parallel/error.h"
 #include "parallel/local_communicator.h"
 #include "tests/unit/report/temporary_folder.h"
-#include "trainer/embedding/plan_tables.h"
+#include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
 namespace {
@@ -71,7 +71,7 @@ TEST(TablePieces, AnyPlanReadsAnyOther) {
         const TemporaryFolder folder;
         run_ranks(writers, [&](Communicator& ranks) {
           const auto tables = tables_of(optimizer, from, from % 2 == 0);
-          ShardedEmbedding embedding(tables, plan_tables(tables, ranks), options, ranks);
+          ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks.node_of()), options, ranks);
           each_value(embedding, [](float& value, float wanted) { value = wanted; });
           save_checkpoint(folder / "checkpoints", 1, {}, table_pieces(embedding, ranks.rank()), ranks);
         });
@@ -79,7 +79,7 @@ TEST(TablePieces, AnyPlanReadsAnyOther) {
           for (const int readers : {1, 2, 4})
             run_ranks(readers, [&](Communicator& ranks) {
               const auto tables = tables_of(optimizer, to, to % 3 == 0);
-              ShardedEmbedding embedding(tables, plan_tables(tables, ranks), options, ranks);
+              ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks.node_of()), options, ranks);
               restore_tables(Checkpoint::open(folder / "checkpoints", 1), embedding);
               std::int64_t wrong = 0;
               each_value(embedding, [&](float& value, float wanted) { wrong += value != wanted; });
@@ -93,7 +93,7 @@ TEST(TablePieces, MissingRowsAreDamage) {
   const TemporaryFolder folder;
   run_ranks(2, [&](Communicator& ranks) {
     const auto tables = tables_of(Optimizer::sgd, 1, true);
-    ShardedEmbedding embedding(tables, plan_tables(tables, ranks), {}, ranks);
+    ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks.node_of()), {}, ranks);
     auto pieces = table_pieces(embedding, ranks.rank());
     if (ranks.rank() == 1)
       std::erase_if(pieces, [](const TensorRef& piece) { return piece.name.find("t0") != std::string::npos; });
@@ -101,7 +101,7 @@ TEST(TablePieces, MissingRowsAreDamage) {
   });
   const auto ranks = make_single_rank();
   const auto tables = tables_of(Optimizer::sgd, 0, true);
-  ShardedEmbedding embedding(tables, plan_tables(tables, *ranks), {}, *ranks);
+  ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks->node_of()), {}, *ranks);
   try {
     restore_tables(Checkpoint::open(folder / "checkpoints", 1), embedding);
     FAIL() << "half a table was taken for a whole one";

@@ -1,4 +1,4 @@
-#include "trainer/embedding/plan_tables.h"
+#include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
 
@@ -17,10 +17,6 @@ std::vector<TableSpec> table_specs(std::span<const EmbeddingTable> tables) {
     spec.hashed_rows = table.hashed_rows;
   }
   return specs;
-}
-
-ShardingPlan plan_tables(std::span<const EmbeddingTable> tables, const Communicator& ranks) {
-  return plan_as_asked(table_specs(tables), ranks.node_of());
 }
 
 }  // namespace swallowtail
