@@ -1,14 +1,14 @@
 #include "trainer/training/step_probe.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <numeric>
 
 #include "kernels/random.h"
 #include "parallel/all_to_all/measure_costs.h"
 #include "trainer/embedding/table_specs.h"
+#include "trainer/planning/dense_work.h"
 #include "trainer/training/step.h"
 #include "trainer/training/threads.h"
 
@@ -52,7 +52,8 @@ class Probe {
       : session_(session),
         ranks_(session.ranks),
         batch_(session.experiment.integer("train.batch_size")),
-        local_(session.share.sizes(batch_)[static_cast<std::size_t>(ranks_.rank())]) {}
+        local_(session.share.sizes(batch_)[static_cast<std::size_t>(ranks_.rank())]),
+        other_(static_cast<std::size_t>(2 * cache_bytes() / sizeof(float))) {}
 
   StepConstants run() {
     StepConstants constants;
@@ -83,14 +84,16 @@ class Probe {
   }
 
  private:
-  /// Seconds of one undisturbed call, the largest of all ranks.
+  /// Seconds of one undisturbed call, the largest of all ranks. `cold`: the caches hold other things before each, as
+  /// they do when a step comes to its tables.
   template <typename Call>
-  double time(Call call) {
+  double time(Call call, bool cold = false) {
     call();
     ranks_.barrier(Tag{"step probe", 0});
     std::vector<double> seconds;
     const auto start = Clock::now();
     do {
+      if (cold) std::ranges::fill(other_, static_cast<float>(seconds.size()));
       const auto before = Clock::now();
       call();
       seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
@@ -166,10 +169,11 @@ class Probe {
       const auto batches = random_batches(shard.shard.rows, bags, length);
       std::vector<float> out(static_cast<std::size_t>(bags * table.dim));
       std::size_t call = 0;
-      return time([&] {
+      const auto pooled = [&] {
         pooled_lookup_forward({shard.weights.data(), shard.shard.rows, table.dim}, view(batches[call++ % kBatches]),
                               Pooling::sum, out.data());
-      });
+      };
+      return time(pooled, shard.shard.rows > kCachedRows);
     };
     TableShard few = shard_of(kFewRows), cached = shard_of(kCachedRows), whole = shard_of(large);
     const std::int64_t bags = std::max<std::int64_t>(lookups / kLongBag, 64);
@@ -183,9 +187,12 @@ class Probe {
     costs.lookup_byte_s =
         std::max(id_s, (lookup(whole, bags, kLongBag) / static_cast<double>(bags) - costs.bag_s) / kLongBag) /
         row_bytes;
-    const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    // What the dense part does between a lookup and the update of the same rows takes its share of the cache.
+    const DenseWork work = dense_work(session_.experiment, session_.data.train->shape(), tables);
+    const double dense_bytes =
+        2.0 * sizeof(float) * static_cast<double>(local_ * (work.activations + work.pooled) + work.parameters);
     const double held = std::max(1.0, static_cast<double>(tables.size()) / ranks_.world_size());
-    costs.cache_bytes = (cache > 0 ? static_cast<double>(cache) : 4e6) / ranks_.node_local_ranks() / held;
+    costs.cache_bytes = std::max(0.0, cache_bytes() - dense_bytes) / held;
 
     std::vector<float> gradients(static_cast<std::size_t>(lookups * table.dim), 1e-6F);
     const auto update = [&](TableShard& shard, double& touched) {
@@ -197,12 +204,13 @@ class Probe {
       OptimizerStep step = table.optimizer;
       RowGroups groups;
       RowUpdate rows;
-      const double seconds = time([&] {
+      const auto updated = [&] {
         ++step.step;
         group_by_row(view(batches[call++ % kBatches]), shard.shard.rows, Pooling::sum, groups);
         rows.gather(table, shard, step, groups, pointers);
         rows.apply(table, shard, step, {}, rows.squares(table, shard));
-      });
+      };
+      const double seconds = time(updated, shard.shard.rows > kCachedRows);
       touched = static_cast<double>(rows.touched());
       return seconds;
     };
@@ -303,25 +311,42 @@ class Probe {
     return seconds * std::min(1.0, threads / cores);
   }
 
+  /// This rank's part of the last cache.
+  double cache_bytes() const {
+    // Not sysconf: on some machines it counts the caches of all cores that the chip could have.
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
+    double kib = 0;
+    const double bytes = file >> kib ? kib * 1024 : 4e6;
+    return bytes / std::max(1, ranks_.node_local_ranks());
+  }
+
   Session& session_;
   Communicator& ranks_;
   std::int64_t batch_, local_, step_ = 0;
+  std::vector<float> other_;  // more than fills this rank's part of the cache
 };
 
 }  // namespace
 
 StepConstants probe_step(Session& session) { return Probe(session).run(); }
 
-StepConstants mean_of(const StepConstants& a, const StepConstants& b) {
-  StepConstants mean = a;
+StepConstants median_of(std::span<const StepConstants> probes) {
+  StepConstants median = probes.front();
+  const auto take = [&](auto place) {
+    std::vector<double> values;
+    for (const StepConstants& probe : probes) values.push_back(place(probe));
+    const auto middle = values.begin() + std::ssize(values) / 2;
+    std::ranges::nth_element(values, middle);
+    return *middle;
+  };
   for (double EmbeddingCosts::*rate :
        {&EmbeddingCosts::bag_s, &EmbeddingCosts::lookup_byte_s, &EmbeddingCosts::cached_byte_s,
         &EmbeddingCosts::update_id_s, &EmbeddingCosts::update_row_s, &EmbeddingCosts::update_byte_s})
-    mean.embedding.*rate = (a.embedding.*rate + b.embedding.*rate) / 2;
+    median.embedding.*rate = take([&](const StepConstants& probe) { return probe.embedding.*rate; });
   for (double StepConstants::*time : {&StepConstants::copy_byte_s, &StepConstants::id_byte_s, &StepConstants::forward_s,
                                       &StepConstants::backward_s, &StepConstants::overhead_s, &StepConstants::data_s})
-    mean.*time = (a.*time + b.*time) / 2;
-  return mean;
+    median.*time = take([&](const StepConstants& probe) { return probe.*time; });
+  return median;
 }
 
 }  // namespace swallowtail

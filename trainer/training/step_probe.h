@@ -12,7 +12,7 @@ namespace swallowtail {
 /// the session's model on a few small batches. Takes about two seconds.
 StepConstants probe_step(Session& session);
 
-/// The mean of two measurements: before and after what is predicted with it.
-StepConstants mean_of(const StepConstants& a, const StepConstants& b);
+/// The median of each constant over several measurements.
+StepConstants median_of(std::span<const StepConstants> probes);
 
 }  // namespace swallowtail

@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kWarmUpSteps = 4, kMostSteps = 200, kLeastSteps = 12;
-constexpr double kMeasured_s = 3;
+constexpr int kWarmUpSteps = 4, kTurns = 4, kMostSteps = 100, kLeastSteps = 6;  // a turn
+constexpr double kMeasured_s = 4;
 
 /// Endless batches of the training part, in epochs, and the steps that train them.
 class Steps {
@@ -50,7 +50,10 @@ class Steps {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   void finish() {
-    if (has_next_) session_.embedding.drop_next_input();
+    if (has_next_) {
+      session_.embedding.drop_next_input();
+      ++in_epoch_;  // the loader has given it
+    }
     has_next_ = has_batch_ = false;
   }
 
@@ -89,17 +92,22 @@ StepValidation validate_steps(const Experiment& experiment, Communicator& ranks)
   StepValidation validation{.world_size = ranks.world_size(), .batch = experiment.integer("train.batch_size")};
   {
     Session session(experiment, open_data(experiment, folder, ranks), ranks);
-    const StepConstants before = probe_step(session);
+    // Probes and steps by turns, so that both see what others do to the machine meanwhile.
+    std::vector<StepConstants> probes{probe_step(session)};
     Steps steps(session);
     PhaseClock warm_up;
     double slowest = 0;
     for (int i = 0; i < kWarmUpSteps; ++i) slowest = agreed(ranks, steps.run(warm_up));
-    const int count = std::clamp(static_cast<int>(kMeasured_s / slowest), kLeastSteps, kMostSteps);
+    const int turn = std::clamp(static_cast<int>(kMeasured_s / kTurns / slowest), kLeastSteps, kMostSteps);
+    const int count = kTurns * turn;
     std::vector<double> seconds;
     PhaseClock clock;
-    for (int i = 0; i < count; ++i) seconds.push_back(steps.run(clock));
-    steps.finish();
-    const StepConstants constants = mean_of(before, probe_step(session));
+    for (int i = 0; i < kTurns; ++i) {
+      for (int step = 0; step < turn; ++step) seconds.push_back(steps.run(clock));
+      steps.finish();
+      probes.push_back(probe_step(session));
+    }
+    const StepConstants constants = median_of(probes);
     std::ranges::sort(seconds);
     const auto at = [&](std::int64_t quarter) {
       return agreed(ranks, seconds[static_cast<std::size_t>(quarter * (count - 1) / 4)]);
