@@ -68,6 +68,20 @@ TEST_F(Program, AnswersAnUnknownCommandWithTheNearest) {
   EXPECT_EQ(ended.out, "");
 }
 
+TEST_F(Program, PlansWithoutAGpuAndWithoutData) {
+  const std::string plan = kProgram + " plan " SWALLOWTAIL_SOURCE_DIR "/configs/synthetic_small.yaml";
+  const Ended ended = start(plan + " --world-size 4 --cluster h100 --json --svg load.svg");
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  const auto json = nlohmann::json::parse(ended.out);
+  EXPECT_TRUE(json.at("fits"));
+  EXPECT_EQ(json.at("ranks").size(), 4u);
+  EXPECT_TRUE(read(folder_ / "load.svg").starts_with("<svg"));
+  const Ended full =
+      start(kProgram + " plan " SWALLOWTAIL_SOURCE_DIR "/configs/plan_mlperf_dcnv2.yaml --world-size 1 --cluster h100");
+  EXPECT_EQ(full.exit_code, 7);
+  EXPECT_NE(full.err.find(" bytes ("), std::string::npos) << full.err;
+}
+
 TEST_F(Program, PrintsAFailureAsJsonToo) {
   const Ended ended = start(kProgram + " train nowhere.yaml --json");
   EXPECT_EQ(ended.exit_code, 2);
