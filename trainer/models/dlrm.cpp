@@ -1,8 +1,11 @@
 #include "trainer/models/dlrm.h"
 
+#include <algorithm>
+
 #include "kernels/interaction.h"
 #include "kernels/random.h"
 #include "trainer/embedding/table_options.h"
+#include "trainer/models/dlrm_pass.h"
 #include "trainer/models/layers.h"
 
 namespace swallowtail {
@@ -61,6 +64,19 @@ class Dlrm : public Model {
       if (options_.dense > 0) logits = logits + input.dense.matmul(dense_linear_);
     }
     return logits;
+  }
+
+  std::unique_ptr<DensePass> dense_pass() override {
+    const bool projects = std::ranges::any_of(projections_, [](const auto& of) { return !of.is_empty(); });
+    if (projects || options_.labels != 1) return nullptr;
+    return std::make_unique<DlrmPass>(DlrmParts{.dense = options_.dense,
+                                                .dim = options_.dim,
+                                                .vectors = vectors_,
+                                                .dot = options_.dot,
+                                                .itself = options_.itself,
+                                                .bottom = bottom_mlp_ ? bottom_mlp_.get() : nullptr,
+                                                .top = top_mlp_.get(),
+                                                .dense_linear = dense_linear_});
   }
 
  private:

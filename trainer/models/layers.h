@@ -25,6 +25,11 @@ class MlpImpl : public torch::nn::Module {
   /// [B, inputs] -> [B, widths.back()]; dropout after every ReLU, when input.training.
   torch::Tensor forward(torch::Tensor x, const ModelInput& input);
 
+  std::vector<torch::nn::Linear>& layers() noexcept { return layers_; }
+  bool relu_last() const noexcept { return relu_last_; }
+  double dropout() const noexcept { return dropout_; }
+  std::uint64_t layer_key() const noexcept { return layer_key_; }  // of the first layer's dropout
+
  private:
   std::vector<torch::nn::Linear> layers_;
   bool relu_last_;

@@ -13,6 +13,7 @@
 #include "trainer/config/experiment.h"
 #include "trainer/data/batch.h"
 #include "trainer/embedding/embedding_table.h"
+#include "trainer/models/dense_pass.h"
 
 namespace swallowtail {
 
@@ -32,6 +33,8 @@ class Model : public torch::nn::Module {
   /// model has none.
   virtual torch::Tensor bottom(const ModelInput& /*input*/) { return {}; }
   virtual torch::Tensor forward(const ModelInput& input) = 0;  // [B, L] logits
+  /// Forward and backward by hand, for training; null where the model leaves them to autograd. Outlived by the model.
+  virtual std::unique_ptr<DensePass> dense_pass() { return nullptr; }
 };
 
 struct ModelEntry {

@@ -2,6 +2,7 @@
 
 #include "parallel/all_to_all/measure_costs.h"
 #include "trainer/planning/run_plan.h"
+#include "trainer/training/autograd_pass.h"
 #include "trainer/training/threads.h"
 
 namespace swallowtail {
@@ -23,6 +24,13 @@ EmbeddingOptions embedding_options(const Experiment& experiment, Communicator& r
   return options;
 }
 
+std::unique_ptr<DensePass> dense_pass(Session& session) {
+  auto by_hand = session.experiment.boolean("train.autograd") ? nullptr : session.model->dense_pass();
+  if (by_hand) return by_hand;
+  const auto features = static_cast<std::int64_t>(session.data.train->shape().dense.size());
+  return std::make_unique<AutogradPass>(*session.model, session.tables, features);
+}
+
 }  // namespace
 
 Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
@@ -34,6 +42,7 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       embedding(tables, plan_run(experiment, data.train->shape(), tables, ranks), embedding_options(experiment, ranks),
                 ranks),
       dense(*model, experiment),
+      pass(dense_pass(*this)),
       share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
       loss(loss_options(experiment)),
       seed(static_cast<std::uint64_t>(experiment.integer("seed"))),

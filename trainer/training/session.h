@@ -27,6 +27,7 @@ struct Session {
   std::shared_ptr<Model> model;
   ShardedEmbedding embedding;
   DenseParameters dense;
+  std::unique_ptr<DensePass> pass;  // of the model, or through autograd (train.autograd)
   BatchShare share;
   LossOptions loss;
   std::uint64_t seed;

@@ -11,13 +11,6 @@ namespace swallowtail {
 
 namespace {
 
-/// A part of the local batch that is computed at once.
-struct Chunk {
-  std::int64_t chunk;       // of the global batch
-  std::int64_t begin, end;  // samples of the local batch
-  ModelInput input;
-};
-
 /// Samples [begin, end) of the local batch as the model sees them, without the pooled vectors: views, no copies.
 ModelInput chunk_input(Session& session, const Batch& batch, std::int64_t begin, std::int64_t end) {
   const auto dense = static_cast<std::int64_t>(session.data.train->shape().dense.size());
@@ -27,32 +20,11 @@ ModelInput chunk_input(Session& session, const Batch& batch, std::int64_t begin,
   return input;
 }
 
-/// The same in training, with what the model makes of the dense features alone.
-ModelInput dense_input(Session& session, const StepInput& step, std::int64_t begin, std::int64_t end,
-                       std::int64_t first_sample) {
-  ModelInput input = chunk_input(session, step.batch, begin, end);
-  input.training = true;
-  input.step = step.step;
-  input.first_sample = first_sample;
-  if (begin < end) input.bottom = session.model->bottom(input);
-  return input;
-}
-
 void add_pooled(Session& session, ModelInput& input, std::int64_t begin, std::int64_t end) {
   for (std::size_t t = 0; t < session.tables.size(); ++t) {
     const std::int64_t dim = session.tables[t].dim;
     const auto table = static_cast<std::int64_t>(t);
     input.pooled.push_back(torch::from_blob(session.embedding.pooled(table).data() + begin * dim, {end - begin, dim}));
-  }
-}
-
-/// Pooled vectors become leaves whose gradients land where the embedding sends them from.
-void catch_gradients(Session& session, ModelInput& input, std::int64_t begin, std::int64_t end) {
-  for (std::size_t t = 0; t < session.tables.size(); ++t) {
-    const std::int64_t dim = session.tables[t].dim;
-    float* gradient = session.embedding.pooled_gradient(static_cast<std::int64_t>(t)).data() + begin * dim;
-    input.pooled[t].set_requires_grad(true);
-    input.pooled[t].mutable_grad() = torch::from_blob(gradient, {end - begin, dim});
   }
 }
 
@@ -117,14 +89,23 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
     embedding.start_next_input(input.next->batch, session.share.sizes(input.next->batch_samples), input.step + 1);
   }
   // What needs no embedding is computed while their vectors are under way.
-  std::vector<Chunk> work;
+  const auto local_samples = [&](std::int64_t chunk) {
+    const auto [begin, end] = session.share.chunk_samples(input.batch_samples, chunk);
+    return std::pair(begin - rank_start, end - rank_start);
+  };
+  DensePass& pass = *session.pass;
   session.dense.zero_gradient();
   {
     const auto timed = clock.time(StepPhase::forward_backward);
+    pass.begin({.samples = input.batch.size,
+                .dense = input.batch.dense.data(),
+                .seed = session.seed,
+                .step = input.step,
+                .first_sample = rank_start,
+                .fixed_order = session.share.deterministic()});
     for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
-      const auto [global_begin, global_end] = session.share.chunk_samples(input.batch_samples, chunk);
-      work.push_back({chunk, global_begin - rank_start, global_end - rank_start,
-                      dense_input(session, input, global_begin - rank_start, global_end - rank_start, global_begin)});
+      const auto [begin, end] = local_samples(chunk);
+      if (begin < end) pass.bottom(begin, end);
       embedding.progress();
     }
   }
@@ -141,20 +122,22 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
   std::vector<float> logits(static_cast<std::size_t>(input.batch.size)), logit_gradients(logits.size());
   {
     const auto timed = clock.time(StepPhase::forward_backward);
-    for (auto& [chunk, begin, end, model_input] : work) {
+    std::vector<const float*> pooled;
+    std::vector<float*> pooled_gradients;
+    for (std::int64_t table = 0; table < std::ssize(session.tables); ++table) {
+      pooled.push_back(embedding.pooled(table).data());
+      pooled_gradients.push_back(embedding.pooled_gradient(table).data());
+    }
+    for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
+      const auto [begin, end] = local_samples(chunk);
       if (begin < end) {
-        add_pooled(session, model_input, begin, end);
-        catch_gradients(session, model_input, begin, end);
-        const torch::Tensor output = session.model->forward(model_input);
+        pass.forward(begin, end, pooled, logits.data() + begin);
         embedding.progress();
-        const torch::Tensor flat = output.detach().contiguous();
-        std::copy_n(flat.data_ptr<float>(), end - begin, logits.data() + begin);
         chunk_losses[chunk] = loss_sum(
             session.loss, part(logits, begin, end), part(input.batch.labels, begin, end),
             part(input.batch.weights, begin, end), 1.0 / static_cast<double>(input.batch_samples),
             std::span(logit_gradients).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
-        output.backward(torch::from_blob(logit_gradients.data() + begin, {end - begin, 1}));
-        model_input = {};
+        pass.backward(begin, end, pooled, pooled_gradients, logit_gradients.data() + begin);
       }
       if (session.share.deterministic()) {
         tree.add(chunk, session.dense.gradient());

@@ -61,7 +61,7 @@ Experiment experiment_of(const std::string& dense, const std::string& sparse, do
   return Experiment::parse(
       "data: {source: synthetic}\n"
       "model: {type: dlrm, embedding_dim: 4, bottom_mlp: [6], top_mlp: [8]}\n"
-      "embedding: {optimizer: " +
+      "embedding: {sharding: table_wise, optimizer: " +
       sparse + ", learning_rate: " + std::to_string(rate) + ", weight_decay: " + std::to_string(decay) +
       "}\n"
       "train: {batch_size: 12, optimizer: " +

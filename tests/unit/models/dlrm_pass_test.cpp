@@ -1,0 +1,159 @@
+// DLRM's pass by hand against the same model under autograd, over shapes, options and divisions of the batch.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "kernels/random.h"
+#include "trainer/models/model.h"
+
+namespace swallowtail {
+namespace {
+
+struct Case {
+  std::string model;
+  std::int64_t dense, tables, samples, dim;
+};
+
+std::vector<float> numbers(std::int64_t count, std::uint64_t purpose) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i)
+    values[static_cast<std::size_t>(i)] =
+        static_cast<float>(random::normal(random::bits(11, purpose, static_cast<std::uint64_t>(i))));
+  return values;
+}
+
+class DlrmPassTest : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    const Case& of = GetParam();
+    experiment_ = Experiment::parse(
+        fmt::format("data: {{source: synthetic, samples: 64, dense_features: {}, tables: [{{rows: 9, dim: {}}}]}}\n"
+                    "model: {{embedding_dim: {}, bottom_mlp: [24, 9], top_mlp: [33, 17], {}}}\n",
+                    of.dense, of.dim, of.dim, of.model),
+        {}, "pass");
+    for (std::int64_t d = 0; d < of.dense; ++d) shape_.dense.push_back("d" + std::to_string(d));
+    for (std::int64_t t = 0; t < of.tables; ++t)
+      shape_.categorical.push_back({.name = "t" + std::to_string(t), .rows = 9});
+    shape_.labels = {"label"};
+    const ModelEntry& entry = find_model(*experiment_);
+    tables_ = entry.embedding_tables(*experiment_, shape_);
+    model_ = entry.make(*experiment_, shape_, tables_);
+    dense_ = numbers(of.samples * of.dense, 1);
+    logit_gradients_ = numbers(of.samples, 2);
+    for (std::size_t t = 0; t < tables_.size(); ++t) {
+      pooled_.push_back(numbers(of.samples * tables_[t].dim, 3 + t));
+      gradients_.emplace_back(pooled_.back().size(), std::nanf(""));  // it must be overwritten
+    }
+  }
+
+  struct Result {
+    std::vector<float> logits;
+    std::vector<std::vector<float>> pooled;
+    std::vector<torch::Tensor> parameters;
+  };
+
+  Result by_hand(const std::vector<std::int64_t>& cuts, bool fixed_order) {
+    model_->zero_grad();
+    const auto pass = model_->dense_pass();
+    EXPECT_TRUE(pass);
+    Result result;
+    result.logits.resize(logit_gradients_.size());
+    std::vector<const float*> pooled;
+    std::vector<float*> gradients;
+    for (std::size_t t = 0; t < pooled_.size(); ++t) {
+      pooled.push_back(pooled_[t].data());
+      gradients.push_back(gradients_[t].data());
+    }
+    pass->begin({GetParam().samples, dense_.data(), 5, 7, 100, fixed_order});
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) pass->bottom(cuts[i], cuts[i + 1]);
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      pass->forward(cuts[i], cuts[i + 1], pooled, result.logits.data() + cuts[i]);
+      pass->backward(cuts[i], cuts[i + 1], pooled, gradients, logit_gradients_.data() + cuts[i]);
+    }
+    result.pooled = gradients_;
+    for (const torch::Tensor& parameter : model_->parameters()) result.parameters.push_back(parameter.grad().clone());
+    return result;
+  }
+
+  Result by_autograd() {
+    model_->zero_grad();
+    const std::int64_t samples = GetParam().samples;
+    ModelInput input;
+    input.dense = torch::from_blob(dense_.data(), {samples, GetParam().dense});
+    input.training = true;
+    input.seed = 5;
+    input.step = 7;
+    input.first_sample = 100;
+    for (std::size_t t = 0; t < pooled_.size(); ++t)
+      input.pooled.push_back(
+          torch::from_blob(pooled_[t].data(), {samples, tables_[t].dim}).clone().set_requires_grad(true));
+    const torch::Tensor output = model_->forward(input);
+    output.backward(torch::from_blob(logit_gradients_.data(), {samples, 1}));
+    Result result;
+    const torch::Tensor flat = output.detach().contiguous();
+    result.logits.assign(flat.data_ptr<float>(), flat.data_ptr<float>() + samples);
+    for (const torch::Tensor& vector : input.pooled) {
+      const torch::Tensor gradient = vector.grad().contiguous();
+      result.pooled.emplace_back(gradient.data_ptr<float>(), gradient.data_ptr<float>() + gradient.numel());
+    }
+    for (const torch::Tensor& parameter : model_->parameters()) result.parameters.push_back(parameter.grad().clone());
+    return result;
+  }
+
+  static void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-5 * (1 + std::abs(b[i]))) << i;
+  }
+  static void expect_near(const Result& a, const Result& b) {
+    expect_near(a.logits, b.logits);
+    for (std::size_t t = 0; t < a.pooled.size(); ++t) expect_near(a.pooled[t], b.pooled[t]);
+    for (std::size_t p = 0; p < a.parameters.size(); ++p)
+      EXPECT_TRUE(torch::allclose(a.parameters[p], b.parameters[p], 1e-4, 1e-4)) << "parameter " << p;
+  }
+
+  std::optional<Experiment> experiment_;
+  DataShape shape_;
+  std::vector<EmbeddingTable> tables_;
+  std::shared_ptr<Model> model_;
+  std::vector<float> dense_, logit_gradients_;
+  std::vector<std::vector<float>> pooled_, gradients_;
+};
+
+TEST_P(DlrmPassTest, HasTheNumbersOfAutograd) {
+  const Result expected = by_autograd();
+  const std::int64_t samples = GetParam().samples;
+  expect_near(by_hand({0, samples}, true), expected);
+  expect_near(by_hand({0, samples / 3, samples}, true), expected);
+}
+
+TEST_P(DlrmPassTest, SharesRowsAmongThreads) {
+  const Result expected = by_autograd();
+  const int before = omp_get_max_threads();
+  for (const int threads : {1, 2, 3, 5}) {
+    omp_set_num_threads(threads);
+    expect_near(by_hand({0, GetParam().samples}, false), expected);
+  }
+  omp_set_num_threads(before);
+}
+
+TEST_P(DlrmPassTest, GivesTheSameBitsTwice) {
+  const std::int64_t samples = GetParam().samples;
+  const Result once = by_hand({0, samples}, true), again = by_hand({0, samples}, true);
+  EXPECT_EQ(once.logits, again.logits);
+  EXPECT_EQ(once.pooled, again.pooled);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, DlrmPassTest,
+                         ::testing::Values(Case{"dropout: 0", 13, 5, 200, 16}, Case{"dropout: 0.3", 13, 5, 170, 10},
+                                           Case{"interaction_itself: true", 4, 3, 33, 8},
+                                           Case{"interaction: cat", 7, 2, 129, 12}, Case{"linear: true", 3, 4, 70, 16},
+                                           Case{"linear: true", 0, 4, 64, 5}, Case{"dropout: 0.5", 0, 3, 40, 16},
+                                           Case{"dropout: 0", 1, 1, 1, 1}, Case{"dropout: 0", 80, 2, 300, 64}),
+                         [](const auto& of) { return "case" + std::to_string(of.index); });
+
+}  // namespace
+}  // namespace swallowtail

@@ -1,0 +1,177 @@
+#include "trainer/models/plain_mlp.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/dropout.h"
+
+// The BLAS that is part of LibTorch (MKL); column-major.
+extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
+
+// Compiled for each instruction set, chosen when the program is loaded; elementwise, so all give the same bits.
+#define SWALLOWTAIL_EACH_ISA __attribute__((target_clones("avx512f", "avx2", "default")))
+
+namespace swallowtail {
+
+namespace {
+
+constexpr std::int64_t kNarrow = 64;  // inputs up to here: BLAS is faster at the transposed weight gradient
+
+SWALLOWTAIL_EACH_ISA void add_bias(float* y, const float* bias, std::int64_t columns) {
+  for (std::int64_t j = 0; j < columns; ++j) y[j] += bias[j];
+}
+
+SWALLOWTAIL_EACH_ISA void add_bias_relu(float* y, const float* bias, std::int64_t columns) {
+  for (std::int64_t j = 0; j < columns; ++j) {
+    const float sum = y[j] + bias[j];
+    y[j] = sum > 0 ? sum : (sum == sum ? 0.0F : sum);  // NaN stays
+  }
+}
+
+SWALLOWTAIL_EACH_ISA void multiply(float* y, const float* by, std::int64_t columns) {
+  for (std::int64_t j = 0; j < columns; ++j) y[j] *= by[j];
+}
+
+/// ReLU's backward, and the bias gradient beside it.
+SWALLOWTAIL_EACH_ISA void relu_backward(float* gradient, const float* y, float* bias_gradient, std::int64_t columns) {
+  for (std::int64_t j = 0; j < columns; ++j) {
+    gradient[j] = y[j] > 0 ? gradient[j] : 0.0F;
+    bias_gradient[j] += gradient[j];
+  }
+}
+
+SWALLOWTAIL_EACH_ISA void add(float* to, const float* from, std::int64_t count) {
+  for (std::int64_t j = 0; j < count; ++j) to[j] += from[j];
+}
+
+}  // namespace
+
+void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+          std::int64_t lda, const float* b, std::int64_t ldb, bool add, float* c, std::int64_t ldc) {
+  if (m == 0 || n == 0) return;
+  // Row-major C = A B is column-major C' = B' A'.
+  const int rows = static_cast<int>(n), columns = static_cast<int>(m), inner = static_cast<int>(k);
+  const int ld_b = static_cast<int>(ldb), ld_a = static_cast<int>(lda), ld_c = static_cast<int>(ldc);
+  const float one = 1, beta = add ? 1 : 0;
+  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &rows, &columns, &inner, &one, b, &ld_b, a, &ld_a, &beta, c,
+         &ld_c);
+}
+
+std::int64_t PlainMlp::inputs() const { return mlp_->layers().front()->weight.size(1); }
+std::int64_t PlainMlp::outputs() const { return mlp_->layers().back()->weight.size(0); }
+
+void PlainMlp::begin(std::int64_t rows, int threads) {
+  const auto& modules = mlp_->layers();
+  layers_.resize(modules.size());
+  has_part_.assign(static_cast<std::size_t>(threads), 0);
+  const auto gradient_of = [](const torch::Tensor& parameter) {
+    if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
+    return parameter.grad().data_ptr<float>();
+  };
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    layer.weight = modules[i]->weight.data_ptr<float>();
+    layer.bias = modules[i]->bias.data_ptr<float>();
+    layer.weight_gradient = gradient_of(modules[i]->weight);
+    layer.bias_gradient = gradient_of(modules[i]->bias);
+    layer.in = modules[i]->weight.size(1);
+    layer.out = modules[i]->weight.size(0);
+    layer.relu = i + 1 < layers_.size() || mlp_->relu_last();
+    layer.transposed = layer.in < kNarrow;
+    const std::int64_t in = padded(layer.in);
+    layer.direct = threads == 1 && !layer.transposed && in == layer.in;
+    if (in != layer.in) {
+      layer.wide_weight.resize(static_cast<std::size_t>(layer.out * in));  // what is behind the inputs stays zero
+      for (std::int64_t o = 0; o < layer.out; ++o)
+        std::copy_n(layer.weight + o * layer.in, layer.in, layer.wide_weight.data() + o * in);
+      layer.weight = layer.wide_weight.data();
+    }
+    const auto size = static_cast<std::size_t>(rows * padded(layer.out));
+    if (layer.output.size() < size) {
+      layer.output.assign(size, 0.0F);
+      layer.gradient.assign(size, 0.0F);
+    }
+    layer.mask.resize(layer.relu && mlp_->dropout() > 0 ? static_cast<std::size_t>(rows * layer.out) : 0);
+    layer.weights.resize(static_cast<std::size_t>(threads));
+    layer.biases.resize(static_cast<std::size_t>(threads));
+    for (auto& weights : layer.weights) weights.resize(layer.direct ? 0 : static_cast<std::size_t>(layer.out * in));
+    for (auto& biases : layer.biases) biases.assign(static_cast<std::size_t>(layer.out), 0.0F);
+  }
+}
+
+void PlainMlp::forward(const RowRange& rows, const float* x, const DenseInput& input) {
+  const std::int64_t count = rows.end - rows.begin;
+  std::int64_t stride = padded(inputs());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const std::int64_t out = padded(layer.out);
+    float* y = layer.output.data() + rows.begin * out;
+    gemm(false, true, count, layer.out, layer.in, x + rows.begin * stride, stride, layer.weight, padded(layer.in),
+         false, y, out);
+    for (std::int64_t row = 0; row < count; ++row)
+      (layer.relu ? add_bias_relu : add_bias)(y + row * out, layer.bias, layer.out);
+    if (!layer.mask.empty()) {
+      float* mask = layer.mask.data() + rows.begin * layer.out;
+      dropout_mask({input.seed, input.step, mlp_->layer_key() + i}, mlp_->dropout(), input.first_sample + rows.begin,
+                   count, layer.out, mask);
+      for (std::int64_t row = 0; row < count; ++row) multiply(y + row * out, mask + row * layer.out, layer.out);
+    }
+    x = layer.output.data();
+    stride = out;
+  }
+}
+
+void PlainMlp::backward(const RowRange& rows, const float* x, float* output_gradient, float* x_gradient) {
+  const std::int64_t count = rows.end - rows.begin;
+  const auto thread = static_cast<std::size_t>(rows.thread);
+  has_part_[thread] = 1;
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    Layer& layer = layers_[i];
+    const std::int64_t in = padded(layer.in), out = padded(layer.out);
+    float* gradient = (i + 1 == layers_.size() ? output_gradient : layer.gradient.data()) + rows.begin * out;
+    const float* y = layer.output.data() + rows.begin * out;
+    float* bias = layer.biases[thread].data();
+    for (std::int64_t row = 0; row < count; ++row) {
+      float* of = gradient + row * out;
+      if (!layer.mask.empty()) multiply(of, layer.mask.data() + (rows.begin + row) * layer.out, layer.out);
+      if (layer.relu)
+        relu_backward(of, y + row * out, bias, layer.out);
+      else
+        add(bias, of, layer.out);
+    }
+    const float* from = (i == 0 ? x : layers_[i - 1].output.data()) + rows.begin * in;
+    float* weight = layer.direct ? layer.weight_gradient : layer.weights[thread].data();
+    if (layer.transposed)
+      gemm(true, false, in, layer.out, count, from, in, gradient, out, false, weight, layer.out);
+    else
+      gemm(true, false, layer.out, in, count, gradient, out, from, in, layer.direct, weight, in);
+    float* to = i == 0 ? x_gradient : layers_[i - 1].gradient.data();
+    if (to != nullptr)
+      gemm(false, false, count, in, layer.out, gradient, out, layer.weight, in, false, to + rows.begin * in, in);
+  }
+}
+
+void PlainMlp::finish() {
+  for (Layer& layer : layers_) {
+    const std::int64_t in = padded(layer.in);
+    for (std::size_t thread = 0; thread < has_part_.size(); ++thread) {
+      if (!has_part_[thread]) continue;
+      add(layer.bias_gradient, layer.biases[thread].data(), layer.out);
+      std::ranges::fill(layer.biases[thread], 0.0F);
+      if (layer.direct) continue;
+      const float* part = layer.weights[thread].data();
+      for (std::int64_t o = 0; o < layer.out; ++o) {
+        float* row = layer.weight_gradient + o * layer.in;
+        if (layer.transposed)
+          for (std::int64_t c = 0; c < layer.in; ++c) row[c] += part[c * layer.out + o];
+        else
+          add(row, part + o * in, layer.in);
+      }
+    }
+  }
+  std::ranges::fill(has_part_, 0);
+}
+
+}  // namespace swallowtail

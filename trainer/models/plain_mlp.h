@@ -1,0 +1,65 @@
+// An MLP by hand: the same numbers as Mlp under autograd, to rounding, without a graph. GEMMs are LibTorch's BLAS;
+// bias, ReLU and dropout are one pass over its output. Activations are kept in buffers that live from step to step.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "trainer/models/dense_pass.h"
+#include "trainer/models/layers.h"
+
+namespace swallowtail {
+
+/// Row-major C[m, n] = op(A) op(B) + (add ? C : 0), fp32. lda, ldb, ldc: floats from row to row.
+void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+          std::int64_t lda, const float* b, std::int64_t ldb, bool add, float* c, std::int64_t ldc);
+
+/// Floats from row to row of a matrix of so many columns: a whole number of vectors, where BLAS is fastest.
+constexpr std::int64_t padded(std::int64_t columns) noexcept { return (columns + 15) / 16 * 16; }
+
+/// Rows [begin, end) are one thread's; calls for disjoint rows with different `thread` may run at once.
+struct RowRange {
+  std::int64_t begin = 0, end = 0;
+  int thread = 0;
+};
+
+class PlainMlp {
+ public:
+  explicit PlainMlp(MlpImpl& mlp) : mlp_(&mlp) {}
+
+  /// Room for `rows` samples and gradients of `threads`; takes the weights as they are now.
+  void begin(std::int64_t rows, int threads);
+  /// x [rows of the batch, padded(inputs)], zeros behind the inputs.
+  void forward(const RowRange& rows, const float* x, const DenseInput& input);
+  /// output_gradient [rows of the batch, padded(outputs)], overwritten. x_gradient [rows of the batch, padded(inputs)]
+  /// or null where it is not wanted.
+  void backward(const RowRange& rows, const float* x, float* output_gradient, float* x_gradient);
+  /// Adds the threads' gradients, in their order, to the parameters'. After every backward.
+  void finish();
+
+  std::int64_t inputs() const;
+  std::int64_t outputs() const;
+  const float* output() const { return layers_.back().output.data(); }  // [rows, padded(outputs)]
+
+ private:
+  struct Layer {
+    std::int64_t in = 0, out = 0;
+    bool relu = true;
+    bool transposed = false;                  // its weight gradient is kept as [in, out]
+    bool direct = false;                      // its weight gradient is added to the parameter's own, [out, in]
+    const float* weight = nullptr;            // [out, padded(in)]
+    const float* bias = nullptr;              // [out]
+    std::vector<float> wide_weight;           // where the parameter's own rows are not padded
+    std::vector<float> output, mask;          // [rows, padded(out)]; mask [rows, out]: dropout's, or empty
+    std::vector<float> gradient;              // [rows, padded(out)] of the output
+    std::vector<std::vector<float>> weights;  // [thread] gradient of the weight
+    std::vector<std::vector<float>> biases;   // [thread][out]
+    float *weight_gradient = nullptr, *bias_gradient = nullptr;
+  };
+
+  MlpImpl* mlp_;
+  std::vector<Layer> layers_;
+  std::vector<char> has_part_;  // [thread] since finish()
+};
+
+}  // namespace swallowtail

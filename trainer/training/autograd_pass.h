@@ -1,0 +1,37 @@
+// The dense part of any model through Model::forward and autograd.
+#pragma once
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "trainer/embedding/embedding_table.h"
+#include "trainer/models/model.h"
+
+namespace swallowtail {
+
+class AutogradPass : public DensePass {
+ public:
+  /// Both outlive this. dense: features a sample.
+  AutogradPass(Model& model, std::span<const EmbeddingTable> tables, std::int64_t dense)
+      : model_(model), tables_(tables), dense_(dense) {}
+  void begin(const DenseInput& input) override;
+  void bottom(std::int64_t begin, std::int64_t end) override;
+  void forward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled, float* logits) override;
+  void backward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,
+                std::span<float* const> pooled_gradients, const float* logit_gradients) override;
+
+ private:
+  struct Part {
+    ModelInput input;
+    torch::Tensor output;
+  };
+
+  Model& model_;
+  std::span<const EmbeddingTable> tables_;
+  std::int64_t dense_;
+  DenseInput input_;
+  std::map<std::int64_t, Part> parts_;  // by first sample
+};
+
+}  // namespace swallowtail
