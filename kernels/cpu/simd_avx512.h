@@ -1,7 +1,12 @@
 // Sixteen and eight floats in AVX-512 registers: see simd_avx2.h.
 #pragma once
 
+// GCC 12 takes the undefined operands of its own intrinsics for a mistake (GCC bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 
 #include <cstdint>
 #include <cstring>
