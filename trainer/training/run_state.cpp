@@ -1,5 +1,6 @@
 #include "trainer/training/run_state.h"
 
+#include "trainer/files/sha256.h"
 #include "trainer/training/table_pieces.h"
 
 namespace swallowtail {
@@ -28,6 +29,25 @@ RunState run_state_from_json(const json& saved) {
   state.worse_in_a_row = saved.at("worse_in_a_row");
   state.epoch_loss = saved.at("epoch_loss");
   return state;
+}
+
+json saved_state(const Session& session, const RunState& state) {
+  json saved = to_json(state);
+  saved["data"] = session.data.fingerprint;
+  saved["experiment_sha256"] = sha256(session.experiment.to_yaml());
+  saved["order_seed"] = session.seed;
+  json tables = json::array();
+  for (std::size_t t = 0; t < session.tables.size(); ++t) {
+    const EmbeddingTable& table = session.tables[t];
+    tables.push_back({{"name", table.name},
+                      {"rows", table.rows},
+                      {"dim", table.dim},
+                      {"dtype", "F32"},
+                      {"pooling", table.pooling == Pooling::mean ? "mean" : "sum"},
+                      {"sharding", name_of(session.embedding.plan().tables[t].sharding)}});
+  }
+  saved["tables"] = std::move(tables);
+  return saved;
 }
 
 std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, int rank) {

@@ -1,12 +1,11 @@
-// Embedding tables as tensors of a checkpoint: each shard's arrays are pieces that say in their names which rows and
-// columns they hold, so that a run with another plan, or on another number of ranks, finds its own.
-// Name: embedding/<table>/<array>@<h|b>,<first_row>,<rows>,<first_col>,<cols>, rows as positions of the hashed or
-// blocked order (parallel/sharding/row_order.h).
+// Embedding tables as tensors of a checkpoint: each shard's arrays are pieces that say which rows and columns they
+// hold, so that a run with another plan, or on another number of ranks, finds its own.
 #pragma once
 
 #include <vector>
 
 #include "trainer/checkpoint/checkpoint.h"
+#include "trainer/checkpoint/save.h"
 #include "trainer/embedding/sharded_embedding.h"
 
 namespace swallowtail {

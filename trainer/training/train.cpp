@@ -79,21 +79,19 @@ std::optional<RunDirectory> open_run(const fs::path& folder, const Experiment& e
 }
 
 /// Fills the session from the newest good checkpoint; the start where there is none.
-RunState resume(Session& session, const fs::path& folder, RunReport& report) {
+RunState resume(Session& session, const fs::path& folder, bool strict, RunReport& report) {
   std::vector<std::string> complaints;
-  const auto checkpoint = Checkpoint::newest_good(folder / "checkpoints", complaints);
+  const auto checkpoint = restore_newest(
+      folder / "checkpoints", session.ranks,
+      [&](const Checkpoint& good) { restore(good, session.dense, session.embedding); }, complaints, {.strict = strict});
   for (const std::string& complaint : complaints) report.note(complaint);
   if (!checkpoint) {
-    if (!complaints.empty())
-      throw Error{ExitCode::damaged, "no checkpoint of this run can be read", (folder / "checkpoints").string(),
-                  "start again with --force"};
     report.note("there is no checkpoint yet: starting at step 0");
     return {};
   }
   if (checkpoint->state().at("data").get<std::string>() != session.data.fingerprint)
     throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
                 "restore the data files, or start again with --force"};
-  restore(*checkpoint, session.dense, session.embedding);
   report.note(fmt::format("resuming after step {}", checkpoint->step()));
   return run_state_from_json(checkpoint->state());
 }
@@ -136,7 +134,7 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
                     .quiet = request.quiet,
                     .tensorboard = experiment.boolean("report.tensorboard")});
   RunState state;
-  if (request.resume) state = resume(session, folder, report);
+  if (request.resume) state = resume(session, folder, request.strict, report);
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
   if (ranks.world_size() > 1)
     report.note(fmt::format("all_to_all {}: {}", experiment.text("parallel.all_to_all"),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "trainer/checkpoint/retention.h"
 #include "trainer/data/sample_order.h"
 #include "trainer/training/step.h"
 
@@ -55,6 +56,17 @@ TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& cloc
       log_every_(session.experiment.integer("report.log_every_steps")),
       schedule_(session.experiment, total_steps_),
       saves_(session.experiment.boolean("checkpoint.enabled")) {
+  const std::int64_t keep = session.experiment.integer("checkpoint.keep");
+  const auto retire = [directory = checkpoints_, keep](const SaveRecord& record, const std::string&) {
+    retire_checkpoints(directory, keep, {record.state.at("best_step").get<std::int64_t>()});
+  };
+  const Compression compression =
+      session.experiment.text("checkpoint.compression") == "zstd" ? Compression::zstd : Compression::none;
+  if (saves_)
+    writer_.emplace(
+        checkpoints_, session.ranks,
+        WriterOptions{
+            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = retire});
   if (log_every_ == 0) log_every_ = std::max<std::int64_t>(1, total_steps_ / 1000);
 }
 
@@ -67,6 +79,7 @@ void TrainingLoop::run(RunState& state) {
   while (goes_on) goes_on = run_epoch(state) && state.step < total_steps_;
   if (validated_step_ != state.step) validate(state);
   if (saves_) save(state);
+  finish_save();
   if (steady_seconds_ > 0) figures_.steady_samples_per_s = static_cast<double>(steady_samples_) / steady_seconds_;
 }
 
@@ -128,6 +141,10 @@ bool TrainingLoop::run_epoch(RunState& state) {
     if (outcome.stop_requested) {
       session_.embedding.drop_next_input();
       if (saves_) save(state);
+      if (!finish_save())
+        throw Error{ExitCode::resources,
+                    fmt::format("stopped on request after step {}, and that step could not be saved", state.step),
+                    checkpoints_.string(), "make room, and go on with --resume from an older checkpoint"};
       throw Error{ExitCode::stopped,
                   saves_ ? fmt::format("stopped on request after step {}; a checkpoint is saved", state.step)
                          : fmt::format("stopped on request after step {}; checkpoints are off", state.step),
@@ -201,21 +218,29 @@ bool TrainingLoop::validate(RunState& state) {
 void TrainingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
   const auto timed = clock_.time(StepPhase::checkpoint);
-  nlohmann::json saved = to_json(state);
-  saved["data"] = session_.data.fingerprint;
-  try {
-    save_checkpoint(checkpoints_, state.step, saved,
-                    checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank()), session_.ranks);
-    saved_step_ = state.step;
+  saved_step_ = state.step;
+  const auto tensors = checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank());
+  take(writer_->start({state.step, saved_state(session_, state)}, tensors));
+  if (!session_.experiment.boolean("checkpoint.async")) finish_save();
+}
+
+bool TrainingLoop::finish_save() { return !writer_ || take(writer_->join()); }
+
+bool TrainingLoop::take(const std::optional<SaveResult>& result) {
+  if (!result) return true;
+  if (!result->error) {
     failed_in_a_row_ = 0;
-    if (session_.ranks.rank() == 0)
-      retire_checkpoints(checkpoints_, session_.experiment.integer("checkpoint.keep"), state.best_step);
-  } catch (const Error& error) {
-    // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
-    if (error.code() != ExitCode::resources || ++failed_in_a_row_ >= kFailedSavesInARow) throw;
-    ++figures_.failed_saves;
-    report_.note(error.message());
+    return true;
   }
+  // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
+  if (saved_step_ == result->step) saved_step_ = -1;
+  ++figures_.failed_saves;
+  report_.note(result->error->message());
+  if (++failed_in_a_row_ >= kFailedSavesInARow)
+    throw Error{ExitCode::resources,
+                fmt::format("{} saves in a row failed; {}", failed_in_a_row_, result->error->fact()),
+                result->error->where(), result->error->advice()};
+  return false;
 }
 
 }  // namespace swallowtail

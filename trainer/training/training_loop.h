@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
+#include "trainer/checkpoint/writer.h"
 #include "trainer/data/loader.h"
 #include "trainer/training/phase_clock.h"
 #include "trainer/training/run_report.h"
@@ -37,6 +39,10 @@ class TrainingLoop {
   /// Validates; returns false where early stopping says so.
   bool validate(RunState& state);
   void save(RunState& state);
+  /// Joins the save under way. False where it failed; training may go on for a while. Errors: resources at the third
+  /// failure in a row.
+  bool finish_save();
+  bool take(const std::optional<SaveResult>& result);
   bool stopped_early(const RunState& state) const;
   bool every(std::int64_t steps, const RunState& state, bool epoch_end) const;
 
@@ -49,6 +55,7 @@ class TrainingLoop {
   std::int64_t batch_samples_, batches_, epochs_, total_steps_, log_every_;
   RateSchedule schedule_;
   bool saves_;
+  std::optional<CheckpointWriter> writer_;
   int failed_in_a_row_ = 0;
   std::int64_t saved_step_ = -1, validated_step_ = -1;
   std::int64_t steady_samples_ = 0;

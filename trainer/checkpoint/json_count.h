@@ -1,0 +1,21 @@
+// Whole numbers out of files that nobody vouches for.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace swallowtail {
+
+inline constexpr std::int64_t kLargestCount = std::int64_t{1} << 60;  // of rows, bytes, steps: sums of a few still fit
+
+/// Nothing where it is no integer, negative, or beyond all reason.
+inline std::optional<std::int64_t> json_count(const nlohmann::json& value) {
+  if (!value.is_number_integer()) return {};
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(kLargestCount)) return {};
+  const auto count = value.get<std::int64_t>();
+  if (count < 0 || count > kLargestCount) return {};
+  return count;
+}
+
+}  // namespace swallowtail
