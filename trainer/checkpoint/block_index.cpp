@@ -6,7 +6,7 @@
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
-#include "trainer/checkpoint/json_count.h"
+#include "trainer/checkpoint/untrusted_json.h"
 
 namespace swallowtail {
 

@@ -11,6 +11,7 @@
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/canonical_json.h"
+#include "trainer/checkpoint/untrusted_json.h"
 #include "trainer/files/sha256.h"
 
 namespace swallowtail {
@@ -39,7 +40,7 @@ std::string hash_of(json record) {
 /// Fills `record` from a line; says what is wrong with it, or nothing.
 std::string read_line(std::string_view line, std::int64_t seq, const std::string& prev, const std::string& signer,
                       LedgerRecord& record) {
-  const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json parsed = parse_untrusted_json(line);
   if (!parsed.is_object()) return "it is no JSON object";
   try {
     // The one text that this value has: catches spaces, doubled keys and other spellings, which the hash cannot see.

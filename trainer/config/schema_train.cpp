@@ -262,6 +262,11 @@ const std::array kKeys{
         .kind = Kind::boolean,
         .default_value = "true",
         .meaning = "writes behind the training, from a copy of the state that the memory bill counts"},
+    Key{.path = "checkpoint.incremental",
+        .kind = Kind::boolean,
+        .default_value = "false",
+        .meaning = "of tables saves only the rows that changed since the last full checkpoint, as long as these are "
+                   "fewer than half"},
     Key{.path = "checkpoint.compression",
         .kind = Kind::choice,
         .default_value = "none",

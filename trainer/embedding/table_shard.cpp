@@ -88,6 +88,7 @@ void RowUpdate::apply(const EmbeddingTable& table, TableShard& shard, const Opti
       bad_row = row;
       continue;
     }
+    if (!shard.changed.empty()) shard.changed[static_cast<std::size_t>(row)] = 1;
     float* weights = shard.weights.data() + row * cols;
     float* average = averaging ? shard.average.data() + row * cols : nullptr;
     if (average) {  // the steps in which this row rested
@@ -116,6 +117,7 @@ void settle(TableShard& shard, const Averaging& averaging, std::int64_t step) {
     catch_up(averaging, shard.average_step[row], step, cols, shard.weights.data() + row * cols,
              shard.average.data() + row * cols);
     shard.average_step[row] = step;
+    if (!shard.changed.empty()) shard.changed[static_cast<std::size_t>(row)] = 1;
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "parallel/all_to_all/measure_costs.h"
 #include "trainer/embedding/plan_tables.h"
+#include "trainer/training/table_pieces.h"
 #include "trainer/training/threads.h"
 
 namespace swallowtail {
@@ -37,6 +38,8 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       loss(loss_options(experiment)),
       seed(static_cast<std::uint64_t>(experiment.integer("seed"))),
       overlap(experiment.boolean("parallel.overlap")),
-      averaging(experiment.number("train.average_decay") > 0) {}
+      averaging(experiment.number("train.average_decay") > 0) {
+  if (experiment.boolean("checkpoint.incremental")) forget_changes(embedding);
+}
 
 }  // namespace swallowtail

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "trainer/checkpoint/retention.h"
 #include "trainer/data/sample_order.h"
 #include "trainer/training/step.h"
+#include "trainer/training/table_pieces.h"
 
 namespace swallowtail {
 
@@ -44,10 +46,12 @@ std::string metrics_text(const MetricValues& values) {
 
 }  // namespace
 
-TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, std::filesystem::path run_dir)
+TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, RunLedger& ledger,
+                           std::filesystem::path run_dir)
     : session_(session),
       report_(report),
       clock_(clock),
+      ledger_(ledger),
       checkpoints_(std::move(run_dir) / "checkpoints"),
       batch_samples_(session.experiment.integer("train.batch_size")),
       batches_((session.data.train->size() + batch_samples_ - 1) / batch_samples_),
@@ -55,10 +59,12 @@ TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& cloc
       total_steps_(steps_of(session.experiment, batches_)),
       log_every_(session.experiment.integer("report.log_every_steps")),
       schedule_(session.experiment, total_steps_),
-      saves_(session.experiment.boolean("checkpoint.enabled")) {
+      saves_(session.experiment.boolean("checkpoint.enabled")),
+      is_incremental_(session.experiment.boolean("checkpoint.incremental")) {
   const std::int64_t keep = session.experiment.integer("checkpoint.keep");
-  const auto retire = [directory = checkpoints_, keep](const SaveRecord& record, const std::string&) {
-    retire_checkpoints(directory, keep, {record.state.at("best_step").get<std::int64_t>()});
+  const auto published = [this, keep](const SaveRecord& record, const std::string& digest) {
+    ledger_.checkpoint(record, digest);
+    retire_checkpoints(checkpoints_, keep, {record.state.at("best_step").get<std::int64_t>()});
   };
   const Compression compression =
       session.experiment.text("checkpoint.compression") == "zstd" ? Compression::zstd : Compression::none;
@@ -66,7 +72,7 @@ TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& cloc
     writer_.emplace(
         checkpoints_, session.ranks,
         WriterOptions{
-            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = retire});
+            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = published});
   if (log_every_ == 0) log_every_ = std::max<std::int64_t>(1, total_steps_ / 1000);
 }
 
@@ -191,6 +197,7 @@ bool TrainingLoop::validate(RunState& state) {
     for (const bool averaged : session_.averaging ? std::vector{false, true} : std::vector{false}) {
       values = evaluate_scores(session_, score(session_, *session_.data.validation, state.step, averaged), state.step);
       report_.evaluation(state.step, state.epoch, "validation", averaged ? "average" : "raw", values);
+      ledger_.evaluation(state.step, "validation", averaged ? "average" : "raw", values);
     }
   }
   report_.note(fmt::format("validation after step {}: {}", state.step, metrics_text(values)));
@@ -219,9 +226,36 @@ void TrainingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
   const auto timed = clock_.time(StepPhase::checkpoint);
   saved_step_ = state.step;
-  const auto tensors = checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank());
-  take(writer_->start({state.step, saved_state(session_, state)}, tensors));
+  SaveRecord record{state.step, saved_state(session_, state)};
+  if (session_.ranks.rank() == 0) record.state["ledger"] = ledger_.head();
+  std::vector<TensorRef> tensors;
+  ChangedRows changed;
+  if (is_incremental_) finish_save();  // of a full one the digest is needed
+  const bool is_full = !is_incremental_ || !saves_changes_alone();
+  if (is_full) {
+    tensors = table_pieces(session_.embedding, session_.ranks.rank());
+  } else {
+    record.base_step = full_step_;
+    record.base_digest = full_digest_;
+    changed = changed_table_rows(session_.embedding, session_.ranks.rank());
+    tensors = changed.tensors;
+  }
+  if (session_.ranks.rank() == 0) std::ranges::move(dense_tensors(session_.dense), std::back_inserter(tensors));
+  take(writer_->start(record, tensors));
+  if (is_incremental_ && is_full) {
+    forget_changes(session_.embedding);
+    full_step_ = state.step;
+    full_digest_.clear();
+  }
   if (!session_.experiment.boolean("checkpoint.async")) finish_save();
+}
+
+bool TrainingLoop::saves_changes_alone() {
+  if (full_digest_.empty()) return false;
+  const auto [changed, all] = count_changes(session_.embedding);
+  std::vector<std::int64_t> counts{changed, all};
+  session_.ranks.all_reduce_sum(Tag{"changed rows", saved_step_}, std::span(counts));
+  return 2 * counts[0] < counts[1];
 }
 
 bool TrainingLoop::finish_save() { return !writer_ || take(writer_->join()); }
@@ -230,6 +264,7 @@ bool TrainingLoop::take(const std::optional<SaveResult>& result) {
   if (!result) return true;
   if (!result->error) {
     failed_in_a_row_ = 0;
+    if (result->step == full_step_) full_digest_ = result->digest;
     return true;
   }
   // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
