@@ -69,7 +69,7 @@ def train_under_fire(run_dir, more):
         process = subprocess.Popen(command(ranks, run_dir, *resume, *more), env=ENVIRONMENT, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True)
         try:
-            code = process.wait(DICE.uniform(1.0, 3.0) if kills + stops < 40 else 200)
+            code = process.wait(DICE.uniform(1.0, 3.0) if kills + stops < 10 else 200)
             output = process.stdout.read()
             assert code == 0, f"ended by itself with {code}:\n{output}"
             return kills, stops
