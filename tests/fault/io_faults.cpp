@@ -1,6 +1,7 @@
 // Preloaded into a program (LD_PRELOAD): lets the n-th file call under a folder fail, fall short, or kill the process.
 //   SWALLOWTAIL_IO_FAULT=<call>:<n>:<action>:<part of the path>
-// call: write, sync, rename, open, mkdir, unlink, close, any. n counts from 1; 0 only counts. action: the name of an
+// call: write, sync, rename, open, mkdir, unlink, close, any. n counts from 1; 0 only counts; 3+ is every one from
+// the third on. action: the name of an
 // errno, short (a write takes half of its bytes), kill (before the call is made). On standard error: "io_faults:
 // injected ..." when it happens, and "io_faults: <count> calls" at the end, so that a test knows that its fault did
 // happen.
@@ -25,6 +26,7 @@ namespace {
 struct Fault {
   std::string call, action, path;
   long nth = 0;
+  bool is_lasting = false;  // every call from the n-th on
 };
 
 Fault read_fault() {
@@ -38,7 +40,7 @@ Fault read_fault() {
     if (field != nullptr)
       *field = rest.substr(0, colon);
     else
-      fault.nth = std::atol(rest.c_str());
+      fault.nth = std::atol(rest.c_str()), fault.is_lasting = rest[rest.find_first_not_of("0123456789")] == '+';
     rest = rest.substr(colon + 1);
   }
   fault.path = rest;
@@ -84,7 +86,8 @@ Verdict judge(const char* call, const char* path) {
   if (fault().call.empty() || path == nullptr || std::strstr(path, fault().path.c_str()) == nullptr)
     return Verdict::pass;
   if (fault().call != "any" && fault().call != call) return Verdict::pass;
-  if (++calls != fault().nth) return Verdict::pass;
+  const long count = ++calls;
+  if (fault().is_lasting ? count < fault().nth : count != fault().nth) return Verdict::pass;
   say("io_faults: injected %s into %s of %s\n", fault().action.c_str(), call, path);
   if (fault().action == "kill") {
     ::kill(::getpid(), SIGKILL);

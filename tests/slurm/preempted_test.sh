@@ -12,7 +12,11 @@ arguments=(configs/quickstart.yaml train.deterministic=true train.epochs=40 trai
   report.log_every_steps=1 checkpoint.every_steps=100 evaluation.every_steps=1000)
 submit "$script" "${arguments[@]}" run.dir="$work/run"
 metrics=$work/run/metrics.jsonl
-steps() { grep -c '"loss"' "$metrics" 2> /dev/null || true; }
+steps() {
+  local count
+  count=$(grep -c '"loss"' "$metrics" 2> /dev/null)
+  echo "${count:-0}"
+}
 is_past() { [ "$(steps)" -gt "$1" ] || has_ended; }
 for requeue in 1 2; do
   before=$(steps)

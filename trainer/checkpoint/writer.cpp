@@ -139,6 +139,8 @@ CheckpointWriter::CheckpointWriter(fs::path directory, Communicator& ranks, Writ
 CheckpointWriter::~CheckpointWriter() {
   impl_->must_not_wait = true;
   if (impl_->thread.joinable()) impl_->thread.join();
+  if (impl_->is_under_way && impl_->digest.empty() && impl_->ranks.rank() == 0)
+    abandon_checkpoint(impl_->directory, impl_->record.step);
 }
 
 std::optional<SaveResult> CheckpointWriter::start(const SaveRecord& record, std::span<const TensorRef> mine) {

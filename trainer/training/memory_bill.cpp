@@ -1,9 +1,13 @@
 #include "trainer/training/memory_bill.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <optional>
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
@@ -16,6 +20,15 @@ namespace {
 constexpr std::int64_t kFloat = sizeof(float);
 // LibTorch, MPI and the program itself, resident, measured on one rank of the Adult experiment: about 330 MB.
 constexpr std::int64_t kLibraries = std::int64_t{350} << 20;
+
+/// What `ulimit -v` leaves this process; nothing where there is no limit.
+std::optional<std::int64_t> address_space_left() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return {};
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return static_cast<std::int64_t>(limit.rlim_cur) - pages * ::sysconf(_SC_PAGESIZE);
+}
 }  // namespace
 
 nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input, Communicator& ranks) {
@@ -79,6 +92,8 @@ nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input,
   node_bytes[0] = largest * std::max(1, ranks.node_local_ranks());
   const std::int64_t available = machine_facts().memory_available_bytes;
   short_of[0] = available > 0 ? std::max<std::int64_t>(0, node_bytes[0] - available) : 0;
+  // The libraries are mapped by now.
+  if (const auto left = address_space_left()) short_of[0] = std::max(short_of[0], largest - kLibraries - *left);
   ranks.all_reduce_max(Tag{"memory bill", 0}, std::span(node_bytes));
   ranks.all_reduce_max(Tag{"memory bill", 0}, std::span(short_of));
   return {{"world_size", world_size},     {"ranks", list},
