@@ -1,59 +1,14 @@
 #!/bin/bash
-# train_sbatch_test.sh trains|requeues PROGRAM. 0: held, 1: failed, 77: no Slurm here.
+# train_sbatch_test.sh trains|requeues|sweeps PROGRAM. 0: held, 1: failed, 77: no Slurm here.
 set -uo pipefail
 scenario=$1
 program=$2
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-work=$(mktemp -d)
-job=""
-started=false
-start_slurm=${SWALLOWTAIL_START_SLURM:-$root/../shared/slurm/start-localhost}
-
-finish() {
-  [ -z "$job" ] || scancel "$job" 2> /dev/null
-  if $started; then "$start_slurm" stop > /dev/null 2>&1; fi
-  rm -rf "$work"
-}
-trap finish EXIT
-skip() { echo "skipped: $*"; exit 77; }
-broken() {
-  echo "FAILED: $*"
-  echo "--- the job's log"
-  cat "$work"/*.log 2> /dev/null
-  exit 1
-}
-
-command -v sbatch > /dev/null || skip "there is no sbatch; scripts/setup --tests brings it"
-if ! timeout 10 sinfo > /dev/null 2>&1; then
-  [ "$(id -u)" = 0 ] || skip "no Slurm answers, and only root can start one"
-  [ -x "$start_slurm" ] || skip "no Slurm answers, and there is no $start_slurm to start one"
-  if [ -e /etc/slurm/slurm.conf ] && ! grep -qx ClusterName=local /etc/slurm/slurm.conf; then
-    skip "this machine belongs to a cluster that does not answer"
-  fi
-  started=true
-  timeout 60 "$start_slurm" > "$work/start" 2>&1 < /dev/null || { cat "$work/start"; broken "Slurm did not start"; }
-fi
-
-submit() {  # submit ARGUMENT ..., then its number is in $job
-  job=$(cd "$root" && sbatch --parsable --ntasks=2 --overcommit --output="$work/job.log" \
-    --export=ALL,SWALLOWTAIL="$program",MAX_REQUEUES="${MAX_REQUEUES:-20}" scripts/slurm/train.sbatch "$@") ||
-    broken "sbatch refused the job"
-}
-state() { scontrol -o show job "$job" 2> /dev/null | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p'; }
-wait_for() {  # wait_for SECONDS COMMAND ...: until the command holds
-  local until=$((SECONDS + $1))
-  shift
-  while ! "$@"; do
-    [ $SECONDS -lt $until ] || return 1
-    sleep 0.5
-  done
-}
-has_ended() { case $(state) in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) true ;; *) false ;; esac }
-logged() { grep -q "$1" "$work/job.log" 2> /dev/null; }
+source "$(dirname "${BASH_SOURCE[0]}")/with_slurm.sh"
 
 case $scenario in
   trains)
-    submit configs/quickstart.yaml train.epochs=1 run.dir="$work/run"
+    submit train.sbatch configs/quickstart.yaml train.epochs=1 run.dir="$work/run"
     wait_for 200 has_ended || broken "the job is $(state) after 200 s"
     [ "$(state)" = COMPLETED ] || broken "the job ended as $(state)"
     python3 - "$work/run/summary.json" << 'PYTHON' || broken "summary.json is not what two ranks leave after an epoch"
@@ -80,7 +35,7 @@ case \$(wc -l < $work/starts) in
 esac
 PROGRAM
     chmod +x "$program"
-    submit some.yaml --force seed=2
+    submit train.sbatch some.yaml --force seed=2
     wait_for 60 test -s "$work/starts" || broken "the job did not start: $(state)"
     sleep 1
     scancel --batch --signal=USR1 "$job"  # what Slurm does by itself before the time limit
@@ -99,9 +54,24 @@ PROGRAM
 
     rm "$work/starts"
     printf '#!/bin/bash\necho once >> %s/starts\nexit 75\n' "$work" > "$program"
-    MAX_REQUEUES=0 submit some.yaml
+    MAX_REQUEUES=0 submit train.sbatch some.yaml
     wait_for 60 has_ended || broken "MAX_REQUEUES=0 did not end the job: $(state)"
     logged 'already requeued 0 times' && [ "$(grep -c once "$work/starts")" -le 2 ] || broken "MAX_REQUEUES=0 started again"
+    ;;
+  sweeps)
+    program=$work/program
+    printf '#!/bin/bash\necho "$@" >> %s/starts\n' "$work" > "$program"
+    chmod +x "$program"
+    printf '%s\n' 'seed=1' 'seed=2 train.epochs=3' > "$work/sweep.txt"
+    array=$(cd "$root" && sbatch --parsable --array=0-2 --ntasks=1 --overcommit --output="$work/array-%a.log" \
+      --export=ALL,SWALLOWTAIL="$program" scripts/slurm/array.sbatch some.yaml "$work/sweep.txt" train.batch_size=64)
+    job=$array
+    none_left() { [ -z "$(squeue -h -j "$array" 2> /dev/null)" ]; }
+    wait_for 100 none_left || broken "the array is still there"
+    printf '%s\n' 'train some.yaml run.dir=runs/sweep/0 seed=1 train.batch_size=64' \
+      'train some.yaml run.dir=runs/sweep/1 seed=2 train.epochs=3 train.batch_size=64' |
+      diff - <(sort "$work/starts") || broken "the starts differ"
+    grep -q 'has no line 2' "$work/array-2.log" || broken "task 2 has no line and did not say so"
     ;;
   *) broken "no scenario $scenario" ;;
 esac

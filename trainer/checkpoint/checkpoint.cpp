@@ -1,214 +1,184 @@
 #include "trainer/checkpoint/checkpoint.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
-#include <fstream>
-#include <sstream>
+#include <exception>
+#include <thread>
 
 #include "parallel/error.h"
-#include "trainer/files/durable_file.h"
+#include "trainer/checkpoint/gather.h"
+#include "trainer/checkpoint/retention.h"
 #include "trainer/files/sha256.h"
 
 namespace swallowtail {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 namespace {
 
-constexpr int kFormat = 1;
 constexpr std::string_view kPrefix = "step-";
-
-fs::path folder_of(const fs::path& directory, std::int64_t step) {
-  return directory / fmt::format("{}{}", kPrefix, step);
-}
-
-/// One JSON value from every rank to every rank.
-std::vector<json> gather(const json& mine, std::string_view operation, std::int64_t step, Communicator& ranks) {
-  const std::string text = mine.dump();
-  const int world_size = ranks.world_size();
-  std::vector<std::int64_t> sizes(world_size, 0);
-  sizes[ranks.rank()] = static_cast<std::int64_t>(text.size());
-  ranks.all_reduce_sum(Tag{operation, step}, std::span(sizes));
-  const auto offsets = byte_offsets(sizes, 1);
-  std::string all(static_cast<std::size_t>(offsets.back()), '\0');
-  ranks.all_gather(Tag{operation, step}, std::as_bytes(std::span(text)),
-                   {std::as_writable_bytes(std::span(all)), offsets});
-  std::vector<json> values;
-  for (int rank = 0; rank < world_size; ++rank)
-    values.push_back(json::parse(all.begin() + offsets[rank], all.begin() + offsets[rank + 1]));
-  return values;
-}
-
-/// This rank's file, or what went wrong with it; the ranks decide together.
-json write_shard(const fs::path& partial, std::span<const TensorRef> mine, int rank) {
-  if (mine.empty()) return nullptr;
-  const std::string name = fmt::format("rank-{:05}.safetensors", rank);
-  try {
-    const std::string digest = write_safetensors(partial / name, mine);
-    json tensors = json::array();
-    for (const TensorRef& tensor : mine) tensors.push_back(tensor.name);
-    return {{"name", name}, {"bytes", fs::file_size(partial / name)}, {"sha256", digest}, {"tensors", tensors}};
-  } catch (const Error& error) {
-    return {{"error", error.fact()}, {"where", error.where()}, {"advice", error.advice()}};
-  }
-}
 
 Error damaged(const fs::path& path, std::string fact) {
   return Error{ExitCode::damaged, std::move(fact), path.string(),
                "use --checkpoint with an older step, or resume from one"};
 }
 
-json read_manifest(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw damaged(path, "the checkpoint has no readable manifest");
-  std::ostringstream text;
-  text << in.rdbuf();
-  json manifest = json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || manifest.value("format", 0) != kFormat || !manifest.contains("files") ||
-      !manifest.contains("state"))
-    throw damaged(path, "the manifest is not one of this version");
-  return manifest;
+/// A whole small file. Errors: damaged where it is missing or no regular file.
+std::string read_whole(const FileDescriptor& file, const fs::path& path) {
+  struct stat status {};
+  if (::fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode)) throw damaged(path, "this is no regular file");
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  if (!read_at(file, path, 0, std::as_writable_bytes(std::span(text)))) throw damaged(path, "the file ends early");
+  return text;
+}
+
+FileDescriptor open_to_read(const fs::path& path) {
+  try {
+    return open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (const Error& error) {
+    throw damaged(path, error.fact());
+  }
+}
+
+/// The digest that SHA256SUMS gives for the manifest.
+std::string wanted_digest(const fs::path& path) {
+  const std::string text = read_whole(open_to_read(path), path);
+  const std::string ending = fmt::format("  {}", kManifestName);
+  const std::string line = text.substr(0, text.find('\n'));
+  if (line.size() != 64 + ending.size() || !line.ends_with(ending))
+    throw damaged(path, "the first line is not the manifest's digest");
+  return line.substr(0, 64);
 }
 
 }  // namespace
 
-void save_checkpoint(const fs::path& directory, std::int64_t step, const json& state, std::span<const TensorRef> mine,
-                     Communicator& ranks) {
-  const fs::path folder = folder_of(directory, step), partial = folder.string() + ".partial";
-  json created;
-  if (ranks.rank() == 0) {
-    std::error_code failed;
-    fs::remove_all(partial, failed);
-    fs::create_directories(partial, failed);
-    if (failed)
-      created = {{"error", "cannot create the folder: " + failed.message()},
-                 {"where", partial.string()},
-                 {"advice", "check the disk and its permissions"}};
-  }
-  // Doubles as the barrier after which every rank may write into the folder.
-  std::vector<json> reports = gather(created, "checkpoint folder", step, ranks);
-  if (reports[0].is_null()) reports = gather(write_shard(partial, mine, ranks.rank()), "checkpoint files", step, ranks);
-
-  json outcome;
-  for (const json& report : reports)
-    if (report.is_object() && report.contains("error")) outcome = report;
-  if (ranks.rank() == 0 && outcome.is_null()) {
-    try {
-      json files = json::array();
-      for (json& report : reports)
-        if (!report.is_null()) files.push_back(std::move(report));
-      const json manifest = {
-          {"format", kFormat}, {"step", step}, {"world_size", ranks.world_size()}, {"state", state}, {"files", files}};
-      write_atomically(partial / "manifest.json", manifest.dump(1) + "\n");
-      std::error_code failed;
-      fs::remove_all(folder, failed);  // a resumed run may reach a step that the earlier run had saved
-      fs::rename(partial, folder, failed);
-      if (failed)
-        outcome = {{"error", "cannot rename the folder: " + failed.message()},
-                   {"where", partial.string()},
-                   {"advice", "check the disk"}};
-      sync_folder(directory);
-    } catch (const Error& error) {
-      outcome = {{"error", error.fact()}, {"where", error.where()}, {"advice", error.advice()}};
-    }
-  }
-  outcome = gather(outcome, "checkpoint end", step, ranks)[0];
-  if (outcome.is_null()) return;
-  if (ranks.rank() == 0) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-  }
-  throw Error{ExitCode::resources, "the checkpoint was not saved: " + outcome["error"].get<std::string>(),
-              outcome["where"].get<std::string>(), outcome["advice"].get<std::string>()};
+fs::path checkpoint_folder(const fs::path& directory, std::int64_t step) {
+  return directory / fmt::format("{}{}", kPrefix, step);
 }
 
 std::vector<std::int64_t> checkpoint_steps(const fs::path& directory) {
   std::vector<std::int64_t> steps;
   std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory, failed)) {
-    const std::string name = entry.path().filename().string();
+  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
     if (!name.starts_with(kPrefix)) continue;
     const char* const first = name.data() + kPrefix.size();
     const char* const last = name.data() + name.size();
     std::int64_t step = 0;
-    const auto [end, error] = std::from_chars(first, last, step);
-    if (error == std::errc() && end == last) steps.push_back(step);  // "step-7.partial" does not count
+    const auto [end_of_number, error] = std::from_chars(first, last, step);
+    if (error == std::errc() && end_of_number == last && step >= 0) steps.push_back(step);
   }
   std::ranges::sort(steps);
   return steps;
 }
 
-void retire_checkpoints(const fs::path& directory, std::int64_t keep, std::int64_t spare) {
-  std::vector<std::int64_t> steps = checkpoint_steps(directory);
-  std::erase(steps, spare);
-  for (std::size_t i = 0; i + static_cast<std::size_t>(keep) < steps.size(); ++i) {
-    std::error_code ignored;
-    fs::remove_all(folder_of(directory, steps[i]), ignored);
-  }
-}
-
 Checkpoint Checkpoint::open(const fs::path& directory, std::int64_t step) {
   Checkpoint checkpoint;
-  checkpoint.folder_ = folder_of(directory, step);
-  checkpoint.step_ = step;
-  const fs::path manifest_path = checkpoint.folder_ / "manifest.json";
-  const json manifest = read_manifest(manifest_path);
-  try {
-    checkpoint.state_ = manifest.at("state");
-    for (const json& file : manifest.at("files")) {
-      const auto name = file.at("name").get<std::string>();
-      if (name.empty() || name.find('/') != std::string::npos || name.starts_with('.'))
-        throw damaged(manifest_path, fmt::format("the manifest leads outside its folder: '{}'", name));
-      const fs::path path = checkpoint.folder_ / name;
-      std::error_code failed;
-      if (fs::is_symlink(path, failed) || !fs::is_regular_file(path, failed))
-        throw damaged(path, "the file is missing");
-      const auto expected = file.at("bytes").get<std::uint64_t>(),
-                 found = static_cast<std::uint64_t>(fs::file_size(path));
-      if (found != expected)
-        throw damaged(path, fmt::format("the file has {} bytes where its manifest says {}", found, expected));
-      const std::string digest = sha256_of_file(path), wanted = file.at("sha256").get<std::string>();
-      if (digest != wanted)
-        throw damaged(path, fmt::format("the file's SHA-256 is {} where its manifest says {}", digest, wanted));
-      const auto reader = std::make_shared<SafetensorsReader>(path);
-      for (const json& tensor : file.at("tensors")) {
-        if (!reader->has(tensor.get<std::string>()))
-          throw damaged(path, fmt::format("there is no tensor '{}'", tensor.get<std::string>()));
-        checkpoint.file_of_[tensor.get<std::string>()] = reader;
-      }
-    }
-  } catch (const json::exception& error) {
-    throw damaged(manifest_path, fmt::format("the manifest cannot be understood ({})", error.what()));
+  checkpoint.folder_ = checkpoint_folder(directory, step);
+  const fs::path path = checkpoint.folder_ / kManifestName;
+  checkpoint.lock_ = open_to_read(path);
+  ::flock(checkpoint.lock_.number(), LOCK_SH | LOCK_NB);  // where there are no locks, nothing keeps retirement off
+  const std::string text = read_whole(checkpoint.lock_, path);
+  checkpoint.digest_ = sha256(text);
+  const std::string wanted = wanted_digest(checkpoint.folder_ / kSumsName);
+  if (checkpoint.digest_ != wanted)
+    throw damaged(path,
+                  fmt::format("the manifest's SHA-256 is {} where {} says {}", checkpoint.digest_, kSumsName, wanted));
+  checkpoint.manifest_ = parse_manifest(text, path);
+  if (checkpoint.manifest_.step != step)
+    throw damaged(path, fmt::format("the manifest is that of step {}", checkpoint.manifest_.step));
+  for (const BlockIndex& file : checkpoint.manifest_.files)
+    checkpoint.readers_.push_back(std::make_shared<BlockReader>(checkpoint.folder_, file));
+  if (const auto base = checkpoint.manifest_.base_step) {
+    if (*base >= step) throw damaged(path, fmt::format("the checkpoint claims to add to the later step {}", *base));
+    checkpoint.base_ = std::make_shared<Checkpoint>(open(directory, *base));
+    if (checkpoint.base_->digest() != checkpoint.manifest_.base_digest)
+      throw damaged(checkpoint.base_->folder_ / kManifestName,
+                    fmt::format("the manifest's SHA-256 is {} where step {} was made on {}", checkpoint.base_->digest(),
+                                step, checkpoint.manifest_.base_digest));
   }
   return checkpoint;
 }
 
-std::optional<Checkpoint> Checkpoint::newest_good(const fs::path& directory, std::vector<std::string>& complaints) {
-  std::vector<std::int64_t> steps = checkpoint_steps(directory);
+void Checkpoint::read(const std::string& tensor, std::span<std::byte> out) const {
+  const auto found = manifest_.tensors.find(tensor);
+  if (found == manifest_.tensors.end())
+    throw damaged(folder_, fmt::format("the checkpoint has no tensor '{}'", tensor));
+  const std::int64_t bytes = found->second.shape.bytes();
+  if (bytes != static_cast<std::int64_t>(out.size()))
+    throw damaged(folder_,
+                  fmt::format("tensor '{}' has {} bytes where the experiment needs {}", tensor, bytes, out.size()));
+  read(found->second, 0, out);
+}
+
+void Checkpoint::read(const TensorEntry& tensor, std::int64_t from, std::span<std::byte> out) const {
+  readers_[tensor.file]->read(tensor.offset + from, out);
+}
+
+std::int64_t Checkpoint::verify(int threads) const {
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::int64_t> bytes{0};
+  std::vector<std::exception_ptr> failures(readers_.size());
+  const auto work = [&] {
+    for (std::size_t i = next++; i < readers_.size(); i = next++) try {
+        bytes += readers_[i]->verify();
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+  };
+  std::vector<std::thread> others;
+  for (int i = 1; i < std::min<int>(threads, static_cast<int>(readers_.size())); ++i) others.emplace_back(work);
+  work();
+  for (std::thread& other : others) other.join();
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
+  return bytes;
+}
+
+std::optional<Checkpoint> restore_newest(const fs::path& directory, Communicator& ranks,
+                                         const std::function<void(const Checkpoint&)>& restore,
+                                         std::vector<std::string>& complaints, RestoreOptions options) {
+  const Tag tag{"restore", 0};
+  // One rank's view: on a network file system the others' may lag behind.
+  const nlohmann::json steps =
+      gather_json(ranks.rank() == 0 ? nlohmann::json(checkpoint_steps(directory)) : nlohmann::json(), tag, ranks)[0];
+  std::string first_fact, first_where;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    std::optional<Checkpoint> checkpoint;
+    nlohmann::json problem;
     try {
-      return open(directory, *step);
+      checkpoint = Checkpoint::open(directory, step->get<std::int64_t>());
+      restore(*checkpoint);
     } catch (const Error& error) {
-      complaints.push_back(error.message());
+      if (error.code() != ExitCode::damaged && error.code() != ExitCode::resources) throw;
+      problem = error_to_json(error);
+    }
+    std::optional<Error> found;
+    for (const nlohmann::json& one : gather_json(problem, tag, ranks))
+      if (!one.is_null() && !found) found = error_from_json(one);
+    if (!found) {
+      const std::int64_t good = checkpoint->step();
+      if (ranks.rank() == 0) set_aside_newer(directory, good);
+      ranks.barrier(tag);
+      return checkpoint;
+    }
+    if (options.strict)
+      throw Error{ExitCode::damaged, found->fact(), found->where(), "leave --strict out to fall back"};
+    complaints.push_back(found->message());
+    if (first_fact.empty()) {
+      first_fact = found->fact();
+      first_where = found->where();
     }
   }
-  return {};
-}
-
-std::vector<std::string> Checkpoint::names(std::string_view prefix) const {
-  std::vector<std::string> found;
-  for (auto at = file_of_.lower_bound(std::string(prefix)); at != file_of_.end() && at->first.starts_with(prefix); ++at)
-    found.push_back(at->first);
-  return found;
-}
-
-void Checkpoint::read(const std::string& tensor, std::span<std::byte> out) const {
-  const auto found = file_of_.find(tensor);
-  if (found == file_of_.end()) throw damaged(folder_, fmt::format("the checkpoint has no tensor '{}'", tensor));
-  found->second->read(tensor, out);
+  if (complaints.empty()) return {};
+  throw Error{ExitCode::damaged, "no checkpoint of this run can be read; of the newest, " + first_fact, first_where,
+              "start again with --force"};
 }
 
 }  // namespace swallowtail

@@ -1,12 +1,10 @@
-// Checkpoints: checkpoints/step-<n>/ holds one safetensors file a rank that has tensors, and manifest.json with the
-// state of the run, every tensor's file and every file's size and SHA-256. A checkpoint is written under
-// step-<n>.partial, synced, renamed, and its directory synced: a folder named step-<n> is complete. A reader on any
-// number of ranks finds tensors by name.
+// A complete checkpoint, as a reader on any number of ranks sees it: tensors by name and by the part of a table that
+// they hold. Folders are named step-<n>; one that ends in .partial was never finished and counts for nothing.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,43 +13,61 @@
 #include <vector>
 
 #include "parallel/communicator.h"
-#include "trainer/checkpoint/safetensors.h"
+#include "trainer/checkpoint/manifest.h"
+#include "trainer/files/file_descriptor.h"
 
 namespace swallowtail {
 
-/// Collective. `mine`: this rank's tensors (names distinct over all ranks). `state`: of rank 0.
-/// Errors: resources where a file cannot be written; the partial folder is removed and older checkpoints stay.
-void save_checkpoint(const std::filesystem::path& directory, std::int64_t step, const nlohmann::json& state,
-                     std::span<const TensorRef> mine, Communicator& ranks);
-
-/// Removes all but the newest `keep` complete checkpoints, and step `spare` (the best one; -1: none). Rank 0 calls it.
-void retire_checkpoints(const std::filesystem::path& directory, std::int64_t keep, std::int64_t spare);
-
 /// Steps of the complete checkpoints, rising.
 std::vector<std::int64_t> checkpoint_steps(const std::filesystem::path& directory);
+std::filesystem::path checkpoint_folder(const std::filesystem::path& directory, std::int64_t step);
 
 class Checkpoint {
  public:
-  /// Reads the manifest and checks names, sizes and digests of all its files (each rank checks for itself).
-  /// Errors: damaged, naming the file and what was expected and found.
+  /// Reads the manifest, checks it against SHA256SUMS, and every file's name and size. The tensors' bytes are checked
+  /// when they are read: block by block, so that a rank reads only its own part. Holds a shared lock, so that the
+  /// checkpoint is not retired meanwhile. An incremental one opens its base too and checks that it is the one that it
+  /// was made on. Errors: damaged, naming the file and what was expected and found.
   static Checkpoint open(const std::filesystem::path& directory, std::int64_t step);
-  /// The newest one that opens; damaged newer ones are named in `complaints`. Nothing where there is none.
-  static std::optional<Checkpoint> newest_good(const std::filesystem::path& directory,
-                                               std::vector<std::string>& complaints);
 
-  const nlohmann::json& state() const noexcept { return state_; }
-  std::int64_t step() const noexcept { return step_; }
-  /// The tensors whose names begin with `prefix`, sorted.
-  std::vector<std::string> names(std::string_view prefix) const;
-  bool has(const std::string& tensor) const { return file_of_.contains(tensor); }
-  /// Errors: damaged where the tensor is missing or of another size.
+  const Manifest& manifest() const noexcept { return manifest_; }
+  const nlohmann::json& state() const noexcept { return manifest_.state; }
+  std::int64_t step() const noexcept { return manifest_.step; }
+  const std::filesystem::path& folder() const noexcept { return folder_; }
+  /// SHA-256 of manifest.json: the identity of everything in the checkpoint.
+  const std::string& digest() const noexcept { return digest_; }
+  /// The full checkpoint that an incremental one adds to; null for a full one.
+  const Checkpoint* base() const noexcept { return base_.get(); }
+
+  bool has(const std::string& tensor) const { return manifest_.tensors.contains(tensor); }
+  /// Errors: damaged where the tensor is missing, of another size, or a block of it has the wrong CRC-32C.
   void read(const std::string& tensor, std::span<std::byte> out) const;
+  /// Bytes [from, from + out.size()) of a tensor of this checkpoint.
+  void read(const TensorEntry& tensor, std::int64_t from, std::span<std::byte> out) const;
+
+  /// Reads every file of this one (not of the base) with `threads` threads and checks block and file digests. Returns
+  /// the bytes read. Errors: damaged, the first file's by their order in the manifest.
+  std::int64_t verify(int threads) const;
 
  private:
   std::filesystem::path folder_;
-  std::int64_t step_ = 0;
-  nlohmann::json state_;
-  std::map<std::string, std::shared_ptr<SafetensorsReader>> file_of_;
+  std::string digest_;
+  Manifest manifest_;
+  std::vector<std::shared_ptr<BlockReader>> readers_;
+  std::shared_ptr<Checkpoint> base_;
+  FileDescriptor lock_;
 };
+
+struct RestoreOptions {
+  bool strict = false;  // a damaged newest checkpoint is an error
+};
+
+/// Collective. The newest checkpoint that opens on every rank and from which `restore` (not collective) takes what the
+/// rank needs; damaged newer ones are named in `complaints` and set aside as step-<n>.damaged. Nothing where there is
+/// no checkpoint. Errors: damaged where there are some and none is good, or strict and the newest is not; whatever else
+/// `restore` throws.
+std::optional<Checkpoint> restore_newest(const std::filesystem::path& directory, Communicator& ranks,
+                                         const std::function<void(const Checkpoint&)>& restore,
+                                         std::vector<std::string>& complaints, RestoreOptions options = {});
 
 }  // namespace swallowtail

@@ -17,7 +17,7 @@ constexpr std::array kCommonFlags{
 };
 
 // An explicit list: objects that register themselves vanish from static libraries.
-const std::array kCommands{&kTrain, &kEvaluate, &kVerify, &kBench, &kDoctor, &kPlan};
+const std::array kCommands{&kTrain, &kEvaluate, &kVerify, &kBench, &kDoctor, &kPlan, &kExport};
 
 std::string indented(std::string_view lines, std::string_view indent) {
   std::string text;

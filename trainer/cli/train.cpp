@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::array kFlags{
     Flag{"resume", "", "go on from the newest good checkpoint of the run"},
+    Flag{"strict", "", "with --resume: end with 6 where the newest checkpoint is damaged"},
     Flag{"force", "", "replace an existing run"},
     Flag{"dry-run", "", "check everything, print the memory bill, write nothing"},
     Flag{"trace", "", "write trace.json, a timeline of ranks and phases; as report.trace=true"},
@@ -24,10 +25,14 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
   if (arguments.has("resume") && arguments.has("force"))
     throw Error{ExitCode::usage, "--resume goes on with a run and --force replaces it", "command line",
                 "give one of them"};
+  if (arguments.has("strict") && !arguments.has("resume"))
+    throw Error{ExitCode::usage, "--strict is about --resume, which was not given", "command line",
+                "give both, or neither"};
   std::vector<std::string> more;
   if (arguments.has("trace")) more.emplace_back("report.trace=true");
   const Experiment experiment = experiment_argument(arguments, more);
   const TrainRequest request{.resume = arguments.has("resume"),
+                             .strict = arguments.has("strict"),
                              .force = arguments.has("force"),
                              .dry_run = arguments.has("dry-run"),
                              .quiet = arguments.has("quiet"),

@@ -2,9 +2,11 @@
 
 #include <array>
 #include <charconv>
+#include <filesystem>
 
 #include "trainer/cli/command.h"
 #include "trainer/cli/experiment_argument.h"
+#include "trainer/cli/verify_run.h"
 #include "trainer/training/verify.h"
 
 namespace swallowtail::cli {
@@ -15,6 +17,9 @@ constexpr std::array kFlags{
     Flag{"ranks", "N", "without mpirun: numbers of ranks, as threads; may be repeated; default 1 2 3 4 8"},
     Flag{"every-sharding", "", "each kind of sharding beside the experiment's own"},
     Flag{"every-exchange", "", "each all-to-all algorithm beside the experiment's own"},
+    Flag{"against", "HASH", "of a RUN: a head of its ledger that was noted down earlier and must still be in it"},
+    Flag{"key", "FILE", "of a RUN: the Ed25519 key (PEM) that every record must be signed with"},
+    Flag{"merge", "FILE", "of several RUNs: writes their ledgers' records in one list by time"},
 };
 
 std::int64_t positive(const std::string& flag, const std::string& text) {
@@ -27,6 +32,13 @@ std::int64_t positive(const std::string& flag, const std::string& text) {
 }
 
 Outcome run(const Arguments& arguments, Ranks& ranks) {
+  const auto& named = arguments.rest();
+  if (!named.empty() && std::filesystem::is_directory(named[0]))
+    return ranks.rank() == 0 ? verify_runs(arguments) : Outcome{};
+  for (const char* flag : {"against", "key", "merge"})
+    if (arguments.has(flag))
+      throw Error{ExitCode::usage, fmt::format("--{} is for the directory of a run", flag), "command line",
+                  "swallowtail verify runs/NAME"};
   const Experiment experiment = experiment_argument(arguments);
   VerifyRequest request{.every_sharding = arguments.has("every-sharding"),
                         .every_exchange = arguments.has("every-exchange")};
@@ -56,16 +68,20 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
 
 }  // namespace
 
-const Command kVerify{.name = "verify",
-                      .summary = "trains an experiment sharded and unsharded and compares every array",
-                      .usage = "EXPERIMENT.yaml [section.key=value ...] [flags]",
-                      .flags = kFlags,
-                      .notes =
-                          "Under mpirun its ranks are compared with one; without it, threads stand for the ranks.\n"
-                          "With train.deterministic=true the bits must be the same. Exit code 4 where they differ.",
-                      .examples =
-                          "swallowtail verify configs/quickstart.yaml train.deterministic=true --every-sharding\n"
-                          "mpirun -n 4 swallowtail verify configs/quickstart.yaml embedding.sharding=row_wise --json",
-                      .run = run};
+const Command kVerify{
+    .name = "verify",
+    .summary = "a run: its ledger and every byte of its checkpoints; an experiment: sharded equals unsharded",
+    .usage = "RUN [RUN ...] | EXPERIMENT.yaml [section.key=value ...] [flags]",
+    .flags = kFlags,
+    .notes =
+        "RUN is a run directory: exit code 6 where its ledger or a checkpoint is not what the run\n"
+        "wrote (docs/LEDGER.md). EXPERIMENT.yaml is trained sharded and unsharded and compared.\n"
+        "Under mpirun its ranks are compared with one; without it, threads stand for the ranks.\n"
+        "With train.deterministic=true the bits must be the same. Exit code 4 where they differ.",
+    .examples =
+        "swallowtail verify runs/quickstart --against 9488dd13...\n"
+        "swallowtail verify configs/quickstart.yaml train.deterministic=true --every-sharding\n"
+        "mpirun -n 4 swallowtail verify configs/quickstart.yaml embedding.sharding=row_wise --json",
+    .run = run};
 
 }  // namespace swallowtail::cli

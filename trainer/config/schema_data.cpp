@@ -27,6 +27,11 @@ const std::array kKeys{
         .default_value = "null",
         .meaning = "directory that the run writes; by default runs/<name> under the current directory"},
 
+    Key{.path = "run.signing_key",
+        .kind = Kind::path,
+        .default_value = "null",
+        .meaning = "Ed25519 private key (PEM) that signs every record of the run's ledger"},
+
     // Where rows come from.
     Key{.path = "data.source",
         .kind = Kind::choice,

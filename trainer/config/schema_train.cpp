@@ -262,6 +262,21 @@ const std::array kKeys{
         .unit = "checkpoints",
         .range = at_least(1)},
 
+    Key{.path = "checkpoint.async",
+        .kind = Kind::boolean,
+        .default_value = "true",
+        .meaning = "writes behind the training, from a copy of the state that the memory bill counts"},
+    Key{.path = "checkpoint.incremental",
+        .kind = Kind::boolean,
+        .default_value = "false",
+        .meaning = "of tables saves only the rows that changed since the last full checkpoint, as long as these are "
+                   "fewer than half"},
+    Key{.path = "checkpoint.compression",
+        .kind = Kind::choice,
+        .default_value = "none",
+        .meaning = "of large tables in a checkpoint; zstd gains little on trained weights and costs time",
+        .choices = {"none", "zstd"}},
+
     Key{.path = "report.log_every_steps",
         .kind = Kind::integer,
         .default_value = "0",

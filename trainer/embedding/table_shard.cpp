@@ -58,6 +58,11 @@ class AverageOfRows {
   std::span<const std::int64_t> rows_;
 };
 
+void mark_changed(TableShard& shard, std::span<const std::int64_t> rows) {
+  if (shard.changed.empty()) return;
+  for (const std::int64_t row : rows) shard.changed[static_cast<std::size_t>(row)] = 1;
+}
+
 [[noreturn]] void refuse_row(const EmbeddingTable& table, const TableShard& shard, const OptimizerStep& step,
                              std::int64_t row) {
   throw Error{ExitCode::numbers, fmt::format("the gradient of an embedding row is not finite in step {}", step.step),
@@ -106,6 +111,7 @@ TableShard make_shard(const EmbeddingTable& table, std::int64_t index, const Sha
 void update_shard(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
                   const std::optional<Averaging>& averaging, const RowGroups& groups,
                   std::span<const float* const> bag_gradients) {
+  mark_changed(shard, groups.rows);
   AverageOfRows average(shard, averaging, step.step, groups.rows);
   average.before_update();
   const std::int64_t bad_row =
@@ -139,6 +145,7 @@ void SplitRowUpdate::apply(const EmbeddingTable& table, TableShard& shard, const
                            const std::optional<Averaging>& averaging, std::span<const float> squares) {
   const std::int64_t cols = shard.shard.cols;
   const std::int64_t state_width = sparse_state_width(step.kind, cols), pieces = square_count(table.dim);
+  mark_changed(shard, rows_);
   AverageOfRows average(shard, averaging, step.step, rows_);
   average.before_update();
   std::int64_t bad_row = -1;
@@ -167,6 +174,7 @@ void settle(TableShard& shard, const Averaging& averaging, std::int64_t step) {
     catch_up(averaging, shard.average_step[row], step, cols, shard.weights.data() + row * cols,
              shard.average.data() + row * cols);
     shard.average_step[row] = step;
+    if (!shard.changed.empty()) shard.changed[static_cast<std::size_t>(row)] = 1;
   }
 }
 

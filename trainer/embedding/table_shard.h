@@ -23,6 +23,9 @@ struct TableShard {
   HugeVector<float> state;                // [rows, sparse_state_width(cols)]
   HugeVector<float> average;              // [rows, cols], or empty without averaging
   HugeVector<std::int64_t> average_step;  // [rows] the step up to which `average` is true
+  /// [rows] 1 where anything of the row changed since these were set to 0, for incremental checkpoints; empty: nobody
+  /// asks.
+  std::vector<std::uint8_t> changed;
 
   std::int64_t row_at(std::int64_t i) const noexcept { return order.row_at(shard.first_row + i); }
 };

@@ -15,6 +15,8 @@ class AppendFile {
   explicit AppendFile(std::filesystem::path path);
   /// One write(2) where the system takes the record at once. Errors: resources; nothing of the record is left then.
   void append(std::string_view record);
+  /// What was appended is on the disk. Errors: resources.
+  void sync() { sync_data(file_, path_); }
   /// Cuts the file to its first `bytes` bytes. Errors: resources.
   void truncate(std::int64_t bytes);
   std::int64_t size() const noexcept { return size_; }

@@ -1,6 +1,7 @@
 #include "trainer/files/durable_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,7 +26,7 @@ DurableFile::DurableFile(std::filesystem::path path)
 }
 
 DurableFile::~DurableFile() {
-  if (file_.is_open()) ::unlink(partial_.c_str());  // a full disk needs its bytes back
+  if (is_partial_) ::unlink(partial_.c_str());  // a full disk needs its bytes back
 }
 
 void DurableFile::write(std::span<const std::byte> bytes) {
@@ -47,9 +48,10 @@ void DurableFile::flush() {
 
 std::string DurableFile::commit() {
   flush();
-  if (::fsync(file_.number()) != 0) throw_file_error("sync", partial_, errno);
+  sync_data(file_, partial_);
+  file_.close(partial_);
   if (::rename(partial_.c_str(), path_.c_str()) != 0) throw_file_error("rename", partial_, errno);
-  file_ = FileDescriptor();
+  is_partial_ = false;
   sync_folder(folder_of(path_));
   return digest_.hex();
 }
@@ -65,10 +67,26 @@ void remove_durably(const std::filesystem::path& path) {
   if (errno != ENOENT) throw_file_error("remove", path, errno);
 }
 
+void make_folder_durably(const std::filesystem::path& folder) {
+  if (::mkdir(folder.c_str(), 0777) != 0) {
+    if (errno == ENOENT && folder.has_parent_path() && folder.parent_path() != folder) {
+      make_folder_durably(folder.parent_path());
+      if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) throw_file_error("make the folder", folder, errno);
+    } else if (errno != EEXIST || !std::filesystem::is_directory(folder)) {
+      throw_file_error("make the folder", folder, errno);
+    }
+  }
+  sync_folder(folder_of(folder));
+}
+
 void sync_folder(const std::filesystem::path& folder) {
   const FileDescriptor file = open_file(folder, O_RDONLY | O_DIRECTORY);
-  // Some network file systems know no sync of folders; there the rename is all that can be had.
-  if (::fsync(file.number()) != 0 && errno != EINVAL && errno != ENOTSUP) throw_file_error("sync", folder, errno);
+  while (::fsync(file.number()) != 0) {
+    if (errno == EINTR) continue;
+    // Some network file systems know no sync of folders; there the rename is all that can be had.
+    if (errno == EINVAL || errno == ENOTSUP) return;
+    throw_file_error("sync", folder, errno);
+  }
 }
 
 }  // namespace swallowtail

@@ -37,6 +37,7 @@ class DurableFile {
 
   std::filesystem::path path_, partial_;
   FileDescriptor file_;
+  bool is_partial_ = true;
   std::vector<std::byte> buffer_;
   std::int64_t size_ = 0;
   Sha256 digest_;
@@ -47,6 +48,9 @@ void write_atomically(const std::filesystem::path& path, std::string_view text);
 
 /// Removes a file (no error where it is absent) and syncs its folder.
 void remove_durably(const std::filesystem::path& path);
+
+/// Makes a folder, and those above it that are missing, to last. No error where it exists already.
+void make_folder_durably(const std::filesystem::path& folder);
 
 /// Makes what was created, renamed or removed in `folder` last.
 void sync_folder(const std::filesystem::path& folder);

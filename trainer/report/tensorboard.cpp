@@ -7,7 +7,7 @@
 #include <chrono>
 #include <string>
 
-#include "trainer/report/crc32c.h"
+#include "trainer/files/crc32c.h"
 
 namespace swallowtail {
 namespace {

@@ -19,8 +19,8 @@ struct BillInput {
   std::int64_t dense_features = 0;
 };
 
-/// {world_size, ranks [{rank, tables, optimizer_state, weight_average, dense, exchange, libraries, total}] in bytes,
-/// node_bytes, available_bytes, fits}. Collective; the same on every rank.
+/// {world_size, ranks [{rank, tables, optimizer_state, weight_average, dense, exchange, checkpoint, libraries, total}]
+/// in bytes, node_bytes, available_bytes, fits}. Collective; the same on every rank.
 nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input, Communicator& ranks);
 
 /// Errors: resources where `bill` says that it does not fit.

@@ -1,5 +1,6 @@
 #include "trainer/training/run_state.h"
 
+#include "trainer/files/sha256.h"
 #include "trainer/training/table_pieces.h"
 
 namespace swallowtail {
@@ -30,9 +31,35 @@ RunState run_state_from_json(const json& saved) {
   return state;
 }
 
-std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, int rank) {
-  std::vector<TensorRef> tensors = table_pieces(embedding, rank);
-  if (rank != 0) return tensors;
+json tables_of_run(const Session& session) {
+  json tables = json::array();
+  for (std::size_t t = 0; t < session.tables.size(); ++t) {
+    const EmbeddingTable& table = session.tables[t];
+    tables.push_back(
+        {{"name", table.name},
+         {"feature", session.data.train->shape().categorical[static_cast<std::size_t>(table.feature)].name},
+         {"rows", table.rows},
+         {"dim", table.dim},
+         {"weighted", session.data.train->shape().categorical[static_cast<std::size_t>(table.feature)].weighted},
+         {"dtype", "F32"},
+         {"pooling", table.pooling == Pooling::mean ? "mean" : "sum"},
+         {"sharding", name_of(session.embedding.plan().tables[t].sharding)}});
+  }
+  return tables;
+}
+
+json saved_state(const Session& session, const RunState& state) {
+  json saved = to_json(state);
+  saved["data"] = session.data.fingerprint;
+  saved["experiment_sha256"] = sha256(session.experiment.to_yaml());
+  saved["order_seed"] = session.seed;
+  saved["tables"] = tables_of_run(session);
+  saved["dense_features"] = session.data.train->shape().dense;
+  return saved;
+}
+
+std::vector<TensorRef> dense_tensors(DenseParameters& dense) {
+  std::vector<TensorRef> tensors;
   for (const auto& entry : dense.entries()) {
     const auto part = [&](std::span<float> all) {
       return std::as_bytes(all.subspan(static_cast<std::size_t>(entry.first), static_cast<std::size_t>(entry.size)));

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "trainer/checkpoint/checkpoint.h"
+#include "trainer/checkpoint/save.h"
 #include "trainer/embedding/sharded_embedding.h"
 #include "trainer/training/dense_parameters.h"
+#include "trainer/training/session.h"
 
 namespace swallowtail {
 
@@ -29,8 +31,14 @@ struct RunState {
 nlohmann::json to_json(const RunState& state);
 RunState run_state_from_json(const nlohmann::json& json);
 
-/// The tensors of `rank`: its table shards and, on rank 0, the dense parameters and copied tables.
-std::vector<TensorRef> checkpoint_tensors(DenseParameters& dense, ShardedEmbedding& embedding, int rank);
+/// What a checkpoint's manifest says of the run: the state, and what it depends on (data, experiment, order, tables).
+nlohmann::json saved_state(const Session& session, const RunState& state);
+
+/// The tables of a run as its manifest and its ledger describe them.
+nlohmann::json tables_of_run(const Session& session);
+
+/// The dense parameters with their optimizer's state, borrowed; rank 0 saves them.
+std::vector<TensorRef> dense_tensors(DenseParameters& dense);
 /// Fills dense parameters and this rank's shards. Errors: damaged where a tensor is missing or has another size.
 void restore(const Checkpoint& checkpoint, DenseParameters& dense, ShardedEmbedding& embedding);
 

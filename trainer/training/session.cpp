@@ -3,6 +3,7 @@
 #include "parallel/all_to_all/measure_costs.h"
 #include "trainer/planning/run_plan.h"
 #include "trainer/training/autograd_pass.h"
+#include "trainer/training/table_pieces.h"
 #include "trainer/training/threads.h"
 
 namespace swallowtail {
@@ -47,6 +48,8 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       loss(loss_options(experiment)),
       seed(static_cast<std::uint64_t>(experiment.integer("seed"))),
       overlap(experiment.boolean("parallel.overlap")),
-      averaging(experiment.number("train.average_decay") > 0) {}
+      averaging(experiment.number("train.average_decay") > 0) {
+  if (experiment.boolean("checkpoint.incremental")) forget_changes(embedding);
+}
 
 }  // namespace swallowtail

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
 #include <cstring>
+#include <numeric>
+#include <optional>
 
-#include "parallel/error.h"
+#include "trainer/checkpoint/table_piece.h"
 
 namespace swallowtail {
 
@@ -36,57 +36,19 @@ std::vector<Array> arrays_of(const EmbeddingTable& table, TableShard& shard) {
   return arrays;
 }
 
-std::string prefix(const EmbeddingTable& table, const Array& array) {
-  return fmt::format("embedding/{}/{}@", table.name, array.name);
+TablePiece piece_of(const EmbeddingTable& table, const TableShard& shard, const Array& array) {
+  return {table.name, array.name, table.rows, table.dim, !shard.order.is_identity(), shard.shard, array.planes};
 }
 
-struct Piece {
-  std::string name;
-  RowOrder order;
-  Shard shard;
-};
-
-Piece parse_piece(const std::string& name, std::size_t prefix_size, std::int64_t table_rows) {
-  Piece piece{name, RowOrder::as_they_stand(table_rows), {}};
-  const auto bad = [&] {
-    return Error{ExitCode::damaged, "a tensor's name does not say which rows and columns it holds", name,
-                 "take an older checkpoint"};
-  };
-  const char *at = name.data() + prefix_size, *const end = name.data() + name.size();
-  if (at == end || (*at != 'h' && *at != 'b')) throw bad();
-  if (*at++ == 'h') piece.order = RowOrder::hashed(table_rows);
-  for (std::int64_t* field : {&piece.shard.first_row, &piece.shard.rows, &piece.shard.first_col, &piece.shard.cols}) {
-    if (at == end || *at++ != ',') throw bad();
-    const auto [next, error] = std::from_chars(at, end, *field);
-    if (error != std::errc() || *field < 0) throw bad();
-    at = next;
-  }
-  if (at != end || piece.shard.first_row + piece.shard.rows > table_rows) throw bad();
-  return piece;
+std::string name_of_piece(const EmbeddingTable& table, const TableShard& shard, const char* array) {
+  const Shard& part = shard.shard;
+  return fmt::format("embedding/{}/{}@{},{},{},{},{}", table.name, array, shard.order.is_identity() ? 'b' : 'h',
+                     part.first_row, part.rows, part.first_col, part.cols);
 }
 
-/// Copies what `piece` holds of `shard`; returns the number of its rows' columns that were filled.
-std::int64_t copy_overlap(const Piece& piece, const Array& from, const TableShard& to, const Array& array) {
-  const std::int64_t first_col = std::max(piece.shard.first_col, to.shard.first_col);
-  const std::int64_t end_col = std::min(piece.shard.first_col + piece.shard.cols, to.shard.first_col + to.shard.cols);
-  if (first_col >= end_col) return 0;
-  const std::int64_t cols = end_col - first_col, size = array.element_bytes;
-  const std::int64_t from_row_bytes = from.row_elements(piece.shard.cols) * size,
-                     to_row_bytes = array.row_elements(to.shard.cols) * size;
-  std::int64_t copied = 0;
-  for (std::int64_t i = 0; i < to.shard.rows; ++i) {
-    const std::int64_t row = piece.order.position(to.row_at(i)) - piece.shard.first_row;
-    if (row < 0 || row >= piece.shard.rows) continue;
-    copied += cols;
-    const std::byte* source = from.bytes.data() + row * from_row_bytes;
-    std::byte* target = array.bytes.data() + i * to_row_bytes;
-    if (array.planes == 0) std::memcpy(target, source, static_cast<std::size_t>(size));
-    for (std::int64_t plane = 0; plane < array.planes; ++plane)
-      std::memcpy(target + (plane * to.shard.cols + first_col - to.shard.first_col) * size,
-                  source + (plane * piece.shard.cols + first_col - piece.shard.first_col) * size,
-                  static_cast<std::size_t>(cols * size));
-  }
-  return copied;
+/// Of a copied table rank 0 saves the one copy.
+bool is_saved_here(const ShardedEmbedding& embedding, const TableShard& shard, int rank) {
+  return rank == 0 || embedding.plan().tables[shard.table].sharding != Sharding::data_parallel;
 }
 
 }  // namespace
@@ -95,46 +57,67 @@ std::vector<TensorRef> table_pieces(ShardedEmbedding& embedding, int rank) {
   std::vector<TensorRef> tensors;
   for (TableShard& shard : embedding.shards()) {
     const EmbeddingTable& table = embedding.tables()[shard.table];
-    if (embedding.plan().tables[shard.table].sharding == Sharding::data_parallel && rank != 0) continue;
+    if (!is_saved_here(embedding, shard, rank)) continue;
     for (const Array& array : arrays_of(table, shard))
-      tensors.push_back({fmt::format("{}{},{},{},{},{}", prefix(table, array), shard.order.is_identity() ? 'b' : 'h',
-                                     shard.shard.first_row, shard.shard.rows, shard.shard.first_col, shard.shard.cols),
+      tensors.push_back({name_of_piece(table, shard, array.name),
                          array.element_bytes == 8 ? "I64" : "F32",
                          {shard.shard.rows, array.row_elements(shard.shard.cols)},
-                         array.bytes});
+                         array.bytes,
+                         piece_of(table, shard, array)});
   }
   return tensors;
 }
 
-void restore_tables(const Checkpoint& checkpoint, ShardedEmbedding& embedding) {
-  std::vector<std::byte> buffer;
+ChangedRows changed_table_rows(ShardedEmbedding& embedding, int rank) {
+  ChangedRows changed;
   for (TableShard& shard : embedding.shards()) {
     const EmbeddingTable& table = embedding.tables()[shard.table];
+    if (!is_saved_here(embedding, shard, rank)) continue;
+    std::vector<std::int64_t> rows;
+    for (std::size_t row = 0; row < shard.changed.size(); ++row)
+      if (shard.changed[row] != 0) rows.push_back(static_cast<std::int64_t>(row));
+    const auto count = static_cast<std::int64_t>(rows.size());
+    const std::string list = name_of_piece(table, shard, "rows");
+    const auto keep = [&](std::string name, const char* dtype, std::vector<std::int64_t> shape,
+                          std::vector<std::byte> bytes, std::optional<TablePiece> piece) {
+      changed.bytes.push_back(std::move(bytes));  // the vectors may move, what they hold stays
+      changed.tensors.push_back({std::move(name), dtype, std::move(shape), changed.bytes.back(), std::move(piece)});
+    };
+    const auto listed = std::as_bytes(std::span(rows));
+    keep(list, "I64", {count}, {listed.begin(), listed.end()}, {});
     for (const Array& array : arrays_of(table, shard)) {
-      std::int64_t filled = 0;
-      const std::string start = prefix(table, array);
-      for (const std::string& name : checkpoint.names(start)) {
-        const Piece piece = parse_piece(name, start.size(), table.rows);
-        if (piece.shard == Shard{piece.shard.rank, shard.shard.first_row, shard.shard.rows, shard.shard.first_col,
-                                 shard.shard.cols} &&
-            piece.order == shard.order) {
-          checkpoint.read(name, array.bytes);
-          filled = shard.shard.rows * shard.shard.cols;
-          break;
-        }
-        buffer.resize(
-            static_cast<std::size_t>(piece.shard.rows * array.row_elements(piece.shard.cols) * array.element_bytes));
-        checkpoint.read(name, buffer);
-        filled += copy_overlap(piece, {array.name, buffer, array.element_bytes, array.planes}, shard, array);
-        if (filled >= shard.shard.rows * shard.shard.cols) break;
-      }
-      if (filled < shard.shard.rows * shard.shard.cols)
-        throw Error{ExitCode::damaged,
-                    fmt::format("the checkpoint holds {} of {} values of a table's {}", filled,
-                                shard.shard.rows * shard.shard.cols, array.name),
-                    fmt::format("table '{}'", table.name),
-                    "take an older checkpoint, or the experiment it was made of"};
+      const std::int64_t row_bytes = array.row_elements(shard.shard.cols) * array.element_bytes;
+      std::vector<std::byte> gathered(static_cast<std::size_t>(count * row_bytes));
+      for (std::int64_t i = 0; i < count; ++i)
+        std::memcpy(gathered.data() + i * row_bytes, array.bytes.data() + rows[static_cast<std::size_t>(i)] * row_bytes,
+                    static_cast<std::size_t>(row_bytes));
+      TablePiece piece = piece_of(table, shard, array);
+      piece.rows_in = list;
+      keep(name_of_piece(table, shard, array.name), array.element_bytes == 8 ? "I64" : "F32",
+           {count, array.row_elements(shard.shard.cols)}, std::move(gathered), std::move(piece));
     }
+  }
+  return changed;
+}
+
+void forget_changes(ShardedEmbedding& embedding) {
+  for (TableShard& shard : embedding.shards()) shard.changed.assign(static_cast<std::size_t>(shard.shard.rows), 0);
+}
+
+std::pair<std::int64_t, std::int64_t> count_changes(ShardedEmbedding& embedding) {
+  std::int64_t changed = 0, all = 0;
+  for (const TableShard& shard : embedding.shards()) {
+    changed += std::accumulate(shard.changed.begin(), shard.changed.end(), std::int64_t{0});
+    all += shard.shard.rows;
+  }
+  return {changed, all};
+}
+
+void restore_tables(const Checkpoint& checkpoint, ShardedEmbedding& embedding) {
+  for (TableShard& shard : embedding.shards()) {
+    const EmbeddingTable& table = embedding.tables()[shard.table];
+    for (const Array& array : arrays_of(table, shard))
+      fill_table_part(checkpoint, piece_of(table, shard, array), array.element_bytes, array.bytes);
   }
 }
 

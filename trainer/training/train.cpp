@@ -13,6 +13,7 @@
 #include "trainer/report/metrics_log.h"
 #include "trainer/report/run_directory.h"
 #include "trainer/training/memory_bill.h"
+#include "trainer/training/run_ledger.h"
 #include "trainer/training/run_report.h"
 #include "trainer/training/session.h"
 #include "trainer/training/training.h"
@@ -78,24 +79,22 @@ std::optional<RunDirectory> open_run(const fs::path& folder, const Experiment& e
   return directory;
 }
 
-/// Fills the session from the newest good checkpoint; the start where there is none.
-RunState resume(Session& session, const fs::path& folder, RunReport& report) {
+/// Fills the session from the newest good checkpoint; nothing where the run has none yet.
+std::optional<Checkpoint> resume(Session& session, const fs::path& folder, bool strict, RunReport& report) {
   std::vector<std::string> complaints;
-  const auto checkpoint = Checkpoint::newest_good(folder / "checkpoints", complaints);
+  auto checkpoint = restore_newest(folder / "checkpoints", session.ranks,
+                                   [&](const Checkpoint& good) { restore(good, session.dense, session.embedding); },
+                                   complaints, {.strict = strict});
   for (const std::string& complaint : complaints) report.note(complaint);
   if (!checkpoint) {
-    if (!complaints.empty())
-      throw Error{ExitCode::damaged, "no checkpoint of this run can be read", (folder / "checkpoints").string(),
-                  "start again with --force"};
     report.note("there is no checkpoint yet: starting at step 0");
     return {};
   }
   if (checkpoint->state().at("data").get<std::string>() != session.data.fingerprint)
     throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
                 "restore the data files, or start again with --force"};
-  restore(*checkpoint, session.dense, session.embedding);
   report.note(fmt::format("resuming after step {}", checkpoint->step()));
-  return run_state_from_json(checkpoint->state());
+  return checkpoint;
 }
 
 /// Weights of the best validation, where the run has one and it was saved.
@@ -135,8 +134,14 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
                     .writes = root,
                     .quiet = request.quiet,
                     .tensorboard = experiment.boolean("report.tensorboard")});
+  RunLedger ledger(folder, experiment, root);
   RunState state;
-  if (request.resume) state = resume(session, folder, report);
+  {
+    std::optional<Checkpoint> resumed;
+    if (request.resume) resumed = resume(session, folder, request.strict, report);
+    if (resumed) state = run_state_from_json(resumed->state());
+    ledger.begin(session, request.command, resumed);
+  }
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
   if (ranks.world_size() > 1)
     report.note(fmt::format("all_to_all {}: {}", experiment.text("parallel.all_to_all"),
@@ -144,7 +149,7 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   std::optional<Trace> trace;
   if (experiment.boolean("report.trace")) trace.emplace(experiment.integer("report.trace_steps"), ranks);
   PhaseClock clock(trace ? &*trace : nullptr);
-  TrainingLoop loop(session, report, clock, folder);
+  TrainingLoop loop(session, report, clock, ledger, folder);
   loop.run(state);
   report.finish_progress();
 
@@ -206,7 +211,9 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
   summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (root) {
-    write_atomically(folder / "summary.json", summary.dump(2) + "\n");
+    const std::string text = summary.dump(2) + "\n";
+    write_atomically(folder / "summary.json", text);
+    ledger.end(state, text);
     if (experiment.boolean("report.html")) report.write_page(summary, experiment.to_yaml(), scored, clock);
   }
   return summary;

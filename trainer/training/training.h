@@ -14,6 +14,7 @@ namespace swallowtail {
 
 struct TrainRequest {
   bool resume = false;   // go on from the newest good checkpoint of the run
+  bool strict = false;   // with resume: a damaged newest checkpoint is an error, not a reason to take the one before
   bool force = false;    // replace an existing run
   bool dry_run = false;  // validate everything, return the memory bill, write nothing
   bool quiet = false;    // no progress on standard error

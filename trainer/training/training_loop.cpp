@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
+#include "trainer/checkpoint/retention.h"
 #include "trainer/data/sample_order.h"
 #include "trainer/training/step.h"
+#include "trainer/training/table_pieces.h"
 
 namespace swallowtail {
 
@@ -43,10 +46,12 @@ std::string metrics_text(const MetricValues& values) {
 
 }  // namespace
 
-TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, std::filesystem::path run_dir)
+TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, RunLedger& ledger,
+                           std::filesystem::path run_dir)
     : session_(session),
       report_(report),
       clock_(clock),
+      ledger_(ledger),
       checkpoints_(std::move(run_dir) / "checkpoints"),
       batch_samples_(session.experiment.integer("train.batch_size")),
       batches_((session.data.train->size() + batch_samples_ - 1) / batch_samples_),
@@ -54,7 +59,20 @@ TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& cloc
       total_steps_(steps_of(session.experiment, batches_)),
       log_every_(session.experiment.integer("report.log_every_steps")),
       schedule_(session.experiment, total_steps_),
-      saves_(session.experiment.boolean("checkpoint.enabled")) {
+      saves_(session.experiment.boolean("checkpoint.enabled")),
+      is_incremental_(session.experiment.boolean("checkpoint.incremental")) {
+  const std::int64_t keep = session.experiment.integer("checkpoint.keep");
+  const auto published = [this, keep](const SaveRecord& record, const std::string& digest) {
+    ledger_.checkpoint(record, digest);
+    retire_checkpoints(checkpoints_, keep, {record.state.at("best_step").get<std::int64_t>()});
+  };
+  const Compression compression =
+      session.experiment.text("checkpoint.compression") == "zstd" ? Compression::zstd : Compression::none;
+  if (saves_)
+    writer_.emplace(
+        checkpoints_, session.ranks,
+        WriterOptions{
+            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = published});
   if (log_every_ == 0) log_every_ = std::max<std::int64_t>(1, total_steps_ / 1000);
 }
 
@@ -67,6 +85,7 @@ void TrainingLoop::run(RunState& state) {
   while (goes_on) goes_on = run_epoch(state) && state.step < total_steps_;
   if (validated_step_ != state.step) validate(state);
   if (saves_) save(state);
+  finish_save();
   if (steady_seconds_ > 0) figures_.steady_samples_per_s = static_cast<double>(steady_samples_) / steady_seconds_;
 }
 
@@ -128,6 +147,10 @@ bool TrainingLoop::run_epoch(RunState& state) {
     if (outcome.stop_requested) {
       session_.embedding.drop_next_input();
       if (saves_) save(state);
+      if (!finish_save())
+        throw Error{ExitCode::resources,
+                    fmt::format("stopped on request after step {}, and that step could not be saved", state.step),
+                    checkpoints_.string(), "make room, and go on with --resume from an older checkpoint"};
       throw Error{ExitCode::stopped,
                   saves_ ? fmt::format("stopped on request after step {}; a checkpoint is saved", state.step)
                          : fmt::format("stopped on request after step {}; checkpoints are off", state.step),
@@ -174,6 +197,7 @@ bool TrainingLoop::validate(RunState& state) {
     for (const bool averaged : session_.averaging ? std::vector{false, true} : std::vector{false}) {
       values = evaluate_scores(session_, score(session_, *session_.data.validation, state.step, averaged), state.step);
       report_.evaluation(state.step, state.epoch, "validation", averaged ? "average" : "raw", values);
+      ledger_.evaluation(state.step, "validation", averaged ? "average" : "raw", values);
     }
   }
   report_.note(fmt::format("validation after step {}: {}", state.step, metrics_text(values)));
@@ -201,21 +225,57 @@ bool TrainingLoop::validate(RunState& state) {
 void TrainingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
   const auto timed = clock_.time(StepPhase::checkpoint);
-  nlohmann::json saved = to_json(state);
-  saved["data"] = session_.data.fingerprint;
-  try {
-    save_checkpoint(checkpoints_, state.step, saved,
-                    checkpoint_tensors(session_.dense, session_.embedding, session_.ranks.rank()), session_.ranks);
-    saved_step_ = state.step;
-    failed_in_a_row_ = 0;
-    if (session_.ranks.rank() == 0)
-      retire_checkpoints(checkpoints_, session_.experiment.integer("checkpoint.keep"), state.best_step);
-  } catch (const Error& error) {
-    // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
-    if (error.code() != ExitCode::resources || ++failed_in_a_row_ >= kFailedSavesInARow) throw;
-    ++figures_.failed_saves;
-    report_.note(error.message());
+  saved_step_ = state.step;
+  SaveRecord record{state.step, saved_state(session_, state)};
+  if (session_.ranks.rank() == 0) record.state["ledger"] = ledger_.head();
+  std::vector<TensorRef> tensors;
+  ChangedRows changed;
+  if (is_incremental_) finish_save();  // of a full one the digest is needed
+  const bool is_full = !is_incremental_ || !saves_changes_alone();
+  if (is_full) {
+    tensors = table_pieces(session_.embedding, session_.ranks.rank());
+  } else {
+    record.base_step = full_step_;
+    record.base_digest = full_digest_;
+    changed = changed_table_rows(session_.embedding, session_.ranks.rank());
+    tensors = changed.tensors;
   }
+  if (session_.ranks.rank() == 0) std::ranges::move(dense_tensors(session_.dense), std::back_inserter(tensors));
+  take(writer_->start(record, tensors));
+  if (is_incremental_ && is_full) {
+    forget_changes(session_.embedding);
+    full_step_ = state.step;
+    full_digest_.clear();
+  }
+  if (!session_.experiment.boolean("checkpoint.async")) finish_save();
+}
+
+bool TrainingLoop::saves_changes_alone() {
+  if (full_digest_.empty()) return false;
+  const auto [changed, all] = count_changes(session_.embedding);
+  std::vector<std::int64_t> counts{changed, all};
+  session_.ranks.all_reduce_sum(Tag{"changed rows", saved_step_}, std::span(counts));
+  return 2 * counts[0] < counts[1];
+}
+
+bool TrainingLoop::finish_save() { return !writer_ || take(writer_->join()); }
+
+bool TrainingLoop::take(const std::optional<SaveResult>& result) {
+  if (!result) return true;
+  if (!result->error) {
+    failed_in_a_row_ = 0;
+    if (result->step == full_step_) full_digest_ = result->digest;
+    return true;
+  }
+  // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
+  if (saved_step_ == result->step) saved_step_ = -1;
+  ++figures_.failed_saves;
+  report_.note(result->error->message());
+  if (++failed_in_a_row_ >= kFailedSavesInARow)
+    throw Error{ExitCode::resources,
+                fmt::format("{} saves in a row failed; {}", failed_in_a_row_, result->error->fact()),
+                result->error->where(), result->error->advice()};
+  return false;
 }
 
 }  // namespace swallowtail

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
+#include "trainer/checkpoint/writer.h"
 #include "trainer/data/loader.h"
 #include "trainer/training/phase_clock.h"
+#include "trainer/training/run_ledger.h"
 #include "trainer/training/run_report.h"
 #include "trainer/training/run_state.h"
 #include "trainer/training/schedule.h"
@@ -23,7 +26,8 @@ struct LoopFigures {
 
 class TrainingLoop {
  public:
-  TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, std::filesystem::path run_dir);
+  TrainingLoop(Session& session, RunReport& report, PhaseClock& clock, RunLedger& ledger,
+               std::filesystem::path run_dir);
 
   /// Goes on from `state` to the end. Errors: as train_step; stopped where a signal asked for it and the checkpoint is
   /// saved.
@@ -37,18 +41,29 @@ class TrainingLoop {
   /// Validates; returns false where early stopping says so.
   bool validate(RunState& state);
   void save(RunState& state);
+  /// Joins the save under way. False where it failed; training may go on for a while. Errors: resources at the third
+  /// failure in a row.
+  bool finish_save();
+  /// True where so few rows changed since the last full checkpoint that only they are saved. Collective.
+  bool saves_changes_alone();
+  bool take(const std::optional<SaveResult>& result);
   bool stopped_early(const RunState& state) const;
   bool every(std::int64_t steps, const RunState& state, bool epoch_end) const;
 
   Session& session_;
   RunReport& report_;
   PhaseClock& clock_;
+  RunLedger& ledger_;
   std::filesystem::path checkpoints_;
   StopSignal stop_;
   LoopFigures figures_;
   std::int64_t batch_samples_, batches_, epochs_, total_steps_, log_every_;
   RateSchedule schedule_;
   bool saves_;
+  std::optional<CheckpointWriter> writer_;
+  bool is_incremental_;
+  std::int64_t full_step_ = -1;  // the last full checkpoint of this process, -1: none that is good
+  std::string full_digest_;
   int failed_in_a_row_ = 0;
   std::int64_t saved_step_ = -1, validated_step_ = -1;
   std::int64_t steady_samples_ = 0;

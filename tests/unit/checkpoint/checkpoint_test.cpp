@@ -1,98 +1,79 @@
 #include "trainer/checkpoint/checkpoint.h"
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
-#include <numeric>
-
-#include "parallel/error.h"
-#include "parallel/local_communicator.h"
+#include "tests/unit/checkpoint/checkpoint_fixture.h"
+#include "trainer/checkpoint/retention.h"
 
 namespace swallowtail {
 namespace {
 
 namespace fs = std::filesystem;
 
-class CheckpointTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const auto* const test = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() / (std::string("swallowtail-") + test->name() + "-" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  /// Rank r of `world_size` saves tensor "t<r>" with values that tell step and rank; the last rank has none.
-  void save(std::int64_t step, int world_size) const {
-    run_ranks(world_size, [&](Communicator& ranks) {
-      std::vector<float> values(100 + ranks.rank());
-      std::iota(values.begin(), values.end(), static_cast<float>(1000 * step + ranks.rank()));
-      std::vector<TensorRef> mine;
-      if (ranks.rank() + 1 < world_size || world_size == 1)
-        mine.push_back({"t" + std::to_string(ranks.rank()),
-                        "F32",
-                        {static_cast<std::int64_t>(values.size())},
-                        std::as_bytes(std::span(values))});
-      save_checkpoint(folder_, step, {{"step", step}}, mine, ranks);
-    });
-  }
-  static std::vector<float> tensor(const Checkpoint& checkpoint, int rank) {
-    std::vector<float> values(100 + rank);
-    checkpoint.read("t" + std::to_string(rank), std::as_writable_bytes(std::span(values)));
-    return values;
-  }
-  fs::path shard(std::int64_t step, int rank) const {
-    return folder_ / ("step-" + std::to_string(step)) / ("rank-0000" + std::to_string(rank) + ".safetensors");
-  }
-  static void flip(const fs::path& path, std::streamoff at) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(at);
-    const char byte = static_cast<char>(file.get() ^ 1);
-    file.seekp(at);
-    file.put(byte);
-  }
-  /// The message of the error that opening `step` gives.
-  std::string damage(std::int64_t step) const {
-    try {
-      Checkpoint::open(folder_, step);
-      return "";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ExitCode::damaged);
-      return error.message();
-    }
-  }
-  fs::path folder_;
-};
+constexpr std::int64_t kRowsOfThreeBlocks = 3 * kBlockBytes / 64 - 5;  // the last block is not full
 
 TEST_F(CheckpointTest, GivesBackWhatEveryRankSaved) {
   save(7, 4);
-  const Checkpoint checkpoint = Checkpoint::open(folder_, 7);
+  const Checkpoint checkpoint = Checkpoint::open(folder(), 7);
   EXPECT_EQ(checkpoint.state().at("step"), 7);
-  for (int rank = 0; rank < 3; ++rank) {
-    const auto values = tensor(checkpoint, rank);
-    EXPECT_EQ(values.front(), 7000 + rank);
-    EXPECT_EQ(values.back(), 7000 + rank + 99 + rank);
-  }
+  for (int rank = 0; rank < 3; ++rank)
+    EXPECT_EQ(tensor(checkpoint, fmt::format("t{}", rank)), values_of(7, rank, size_of(rank)));
   EXPECT_FALSE(checkpoint.has("t3"));
   std::vector<float> wrong_size(99);
   EXPECT_THROW(checkpoint.read("t0", std::as_writable_bytes(std::span(wrong_size))), Error);
-  EXPECT_FALSE(fs::exists(folder_ / "step-7.partial"));
+  EXPECT_THROW(checkpoint.read("t3", std::as_writable_bytes(std::span(wrong_size))), Error);
+  EXPECT_FALSE(fs::exists(step_folder(7).string() + ".partial"));
 }
 
-TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
-  save(1, 2);
+TEST_F(CheckpointTest, LargeArraysComeBackWholeAndInParts) {
+  for (const Compression compression : {Compression::none, Compression::zstd}) {
+    const std::int64_t step = compression == Compression::none ? 1 : 2;
+    save(step, 2, kRowsOfThreeBlocks, {compression});
+    const Checkpoint checkpoint = Checkpoint::open(folder(), step);
+    const auto wanted = values_of(step, 0, kRowsOfThreeBlocks * kDim);
+    EXPECT_EQ(tensor(checkpoint, "big0"), wanted);
+    EXPECT_EQ(checkpoint.manifest().files.size(), 2U);
+    EXPECT_EQ(checkpoint.manifest().files[1].compression, compression);
+    const TensorEntry& entry = checkpoint.manifest().tensors.at("big0");
+    for (const std::int64_t from : {std::int64_t{0}, kBlockBytes - 8, kBlockBytes, 2 * kBlockBytes + 4})
+      for (const std::int64_t size :
+           {std::int64_t{0}, std::int64_t{4}, std::int64_t{4096}, kBlockBytes, kBlockBytes + 12}) {
+        if (from + size > entry.shape.bytes()) continue;
+        std::vector<float> part(static_cast<std::size_t>(size / 4));
+        checkpoint.read(entry, from, std::as_writable_bytes(std::span(part)));
+        EXPECT_TRUE(std::equal(part.begin(), part.end(), wanted.begin() + from / 4)) << from << " " << size;
+      }
+    EXPECT_GE(checkpoint.verify(2), static_cast<std::int64_t>(fs::file_size(shard(step, 0))));
+    EXPECT_EQ(fs::exists(step_folder(step) / "rank-00000.blocks"), compression == Compression::none);
+  }
+  EXPECT_LT(fs::file_size(step_folder(2) / "rank-00000.blocks.zst"),
+            fs::file_size(step_folder(1) / "rank-00000.blocks"));
+}
+
+TEST_F(CheckpointTest, EveryFlippedBitIsFoundAndItsBlockNamed) {
+  save(1, 2, kRowsOfThreeBlocks);
   const auto size = static_cast<std::streamoff>(fs::file_size(shard(1, 0)));
   for (std::streamoff at = 0; at < size; at += 37) {
     flip(shard(1, 0), at);
-    EXPECT_NE(damage(1).find("SHA-256"), std::string::npos) << "byte " << at;
+    EXPECT_NE(damage(1).find("block 0 of the file has CRC32C"), std::string::npos) << "byte " << at;
+    EXPECT_THROW(Checkpoint::open(folder(), 1).verify(2), Error);
     flip(shard(1, 0), at);
+  }
+  const fs::path blocks = step_folder(1) / "rank-00000.blocks";
+  flip(blocks, kBlockBytes + 5);
+  EXPECT_NE(damage(1).find("block 1 of the file has CRC32C"), std::string::npos);
+  flip(blocks, kBlockBytes + 5);
+  for (const std::string_view name : {kManifestName, kSumsName}) {
+    const fs::path path = step_folder(1) / name;
+    for (std::streamoff at = 0; at < std::min<std::streamoff>(70, static_cast<std::streamoff>(fs::file_size(path)));
+         ++at) {
+      flip(path, at);
+      EXPECT_NE(damage(1), "") << name << " byte " << at;
+      flip(path, at);
+    }
   }
   EXPECT_EQ(damage(1), "");
 }
 
-TEST_F(CheckpointTest, TruncationAbsenceAndSwapsAreNamed) {
+TEST_F(CheckpointTest, TruncationAbsenceSwapsAndLinksAreNamed) {
   save(1, 3);
   save(2, 3);
   fs::resize_file(shard(1, 0), fs::file_size(shard(1, 0)) - 1);
@@ -101,51 +82,105 @@ TEST_F(CheckpointTest, TruncationAbsenceAndSwapsAreNamed) {
   EXPECT_NE(damage(2).find("rank-00001.safetensors"), std::string::npos);
   fs::remove(shard(2, 1));
   EXPECT_NE(damage(2).find("missing"), std::string::npos);
-  std::ofstream(folder_ / "step-1" / "manifest.json") << "{";
-  EXPECT_NE(damage(1).find("manifest"), std::string::npos);
+  fs::create_symlink(shard(1, 1), shard(2, 1));
+  EXPECT_NE(damage(2).find("link"), std::string::npos);
+  std::ofstream(step_folder(1) / "manifest.json") << "{";
+  EXPECT_NE(damage(1).find("manifest.json"), std::string::npos);
+  fs::remove(step_folder(1) / kSumsName);
+  EXPECT_NE(damage(1).find("SHA256SUMS"), std::string::npos);
 }
 
-TEST_F(CheckpointTest, TheManifestLeadsNowhereElse) {
+TEST_F(CheckpointTest, TwoShardsThatChangePlacesAreNamed) {
+  save(1, 3, 10);  // both ranks' files have the same size but for their own numbers
+  fs::rename(shard(1, 0), step_folder(1) / "x");
+  fs::rename(shard(1, 1), shard(1, 0));
+  fs::rename(step_folder(1) / "x", shard(1, 1));
+  EXPECT_NE(damage(1).find("rank-00000.safetensors"), std::string::npos);
+}
+
+TEST_F(CheckpointTest, AnotherStepUnderThisNameIsNamed) {
   save(1, 1);
-  std::ifstream in(folder_ / "step-1" / "manifest.json");
-  std::string text((std::istreambuf_iterator<char>(in)), {});
-  const auto at = text.find("rank-00000.safetensors");
-  text.replace(at, std::string("rank-00000.safetensors").size(), "../step-1/rank-00000.safetensors");
-  std::ofstream(folder_ / "step-1" / "manifest.json") << text;
-  EXPECT_NE(damage(1).find("outside"), std::string::npos);
+  fs::rename(step_folder(1), step_folder(5));
+  EXPECT_NE(damage(5).find("that of step 1"), std::string::npos);
 }
 
-TEST_F(CheckpointTest, FallsBackToTheNewestGoodOne) {
-  for (const std::int64_t step : {5, 10, 15}) save(step, 2);
-  fs::create_directories(folder_ / "step-20.partial");
-  flip(shard(15, 0), 300);
+TEST_F(CheckpointTest, FallsBackToTheNewestGoodOneOnAllRanks) {
+  for (const std::int64_t step : {5, 10, 15}) save(step, 3);
+  fs::create_directories(step_folder(20).string() + ".partial");
+  flip(shard(15, 1), 300);  // only rank 1 reads this file
+  run_ranks(2, [&](Communicator& ranks) {
+    const auto restore = [&](const Checkpoint& checkpoint) { tensor(checkpoint, fmt::format("t{}", ranks.rank())); };
+    std::vector<std::string> complaints;
+    try {
+      restore_newest(folder(), ranks, restore, complaints, {.strict = true});
+      ADD_FAILURE() << "strict took a damaged checkpoint";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::damaged);
+      EXPECT_NE(error.where().find("step-15/rank-00001"), std::string::npos) << error.message();
+    }
+    const auto checkpoint = restore_newest(folder(), ranks, restore, complaints);
+    ASSERT_TRUE(checkpoint);
+    EXPECT_EQ(checkpoint->step(), 10);
+    ASSERT_EQ(complaints.size(), 1U);
+    EXPECT_NE(complaints[0].find("step-15"), std::string::npos);
+    EXPECT_NE(complaints[0].find("block 0"), std::string::npos);
+  });
+  EXPECT_EQ(checkpoint_steps(folder()), (std::vector<std::int64_t>{5, 10}));
+  EXPECT_TRUE(fs::exists(step_folder(15).string() + ".damaged"));
+}
+
+TEST_F(CheckpointTest, NoGoodOneIsAnErrorAndNoneAtAllIsAStart) {
+  const auto ranks = make_single_rank();
   std::vector<std::string> complaints;
-  const auto checkpoint = Checkpoint::newest_good(folder_, complaints);
-  ASSERT_TRUE(checkpoint);
-  EXPECT_EQ(checkpoint->step(), 10);
-  ASSERT_EQ(complaints.size(), 1U);
-  EXPECT_NE(complaints[0].find("step-15"), std::string::npos);
+  const auto restore = [](const Checkpoint& checkpoint) { tensor(checkpoint, "t0"); };
+  EXPECT_FALSE(restore_newest(folder(), *ranks, restore, complaints));
+  save(1, 1);
+  flip(shard(1, 0), 200);
+  EXPECT_THROW(restore_newest(folder(), *ranks, restore, complaints), Error);
+  EXPECT_TRUE(fs::exists(step_folder(1))) << "nothing is set aside when nothing is left";
 }
 
-TEST_F(CheckpointTest, RetiresTheOldestButNotTheSpared) {
-  for (const std::int64_t step : {1, 2, 3, 4, 5}) save(step, 1);
-  retire_checkpoints(folder_, 2, 1);
-  EXPECT_EQ(checkpoint_steps(folder_), (std::vector<std::int64_t>{1, 4, 5}));
+TEST_F(CheckpointTest, RetiresTheOldestButNeitherTheSparedNorTheOneBeingRead) {
+  for (const std::int64_t step : {1, 2, 3, 4, 5, 6}) save(step, 1);
+  {
+    const Checkpoint reader = Checkpoint::open(folder(), 2);
+    EXPECT_EQ(retire_checkpoints(folder(), 2, {1}), 2);
+    EXPECT_EQ(checkpoint_steps(folder()), (std::vector<std::int64_t>{1, 2, 5, 6}));
+    EXPECT_EQ(tensor(reader, "t0"), values_of(2, 0, size_of(0)));
+  }
+  EXPECT_EQ(retire_checkpoints(folder(), 2, {1}), 1);
+  EXPECT_EQ(checkpoint_steps(folder()), (std::vector<std::int64_t>{1, 5, 6}));
 }
 
 TEST_F(CheckpointTest, AFailedSaveIsToldOnEveryRankAndLeavesTheOlderOnes) {
   save(1, 2);
-  const fs::path file = folder_ / "file";  // root may write anywhere, but not below a file
+  const fs::path file = temporary_ / "file";  // root may write anywhere, but not below a file
   std::ofstream(file) << "x";
   run_ranks(2, [&](Communicator& ranks) {
     try {
-      save_checkpoint(file, 2, {}, {}, ranks);
+      save_checkpoint(file, {2, {}}, {}, ranks);
       ADD_FAILURE() << "a checkpoint was saved under a file";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::resources);
     }
   });
   EXPECT_EQ(damage(1), "");
+}
+
+TEST_F(CheckpointTest, ASaveTakesThePlaceOfAnOlderOneOfItsStep) {
+  save(3, 2);
+  const std::string before = Checkpoint::open(folder(), 3).digest();
+  save(3, 4);
+  EXPECT_EQ(damage(3), "");
+  EXPECT_NE(Checkpoint::open(folder(), 3).digest(), before);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder()), {}), 1) << "the old one is gone";
+}
+
+TEST_F(CheckpointTest, OneStepSavedTwiceHasTheSameBytes) {
+  save(3, 2);
+  const std::string digest = Checkpoint::open(folder(), 3).digest();
+  save(3, 2);
+  EXPECT_EQ(Checkpoint::open(folder(), 3).digest(), digest);
 }
 
 }  // namespace

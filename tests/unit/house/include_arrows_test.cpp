@@ -43,6 +43,7 @@ const std::vector<Room> kRooms{
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
      {}},
     {"trainer/checkpoint/", {"parallel/", "trainer/files/"}, {}},
+    {"trainer/export/", {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/checkpoint/"}, {}},
     // Models know no files and no ranks: of the data, only the batch.
     {"trainer/models/",
      {"kernels/", "parallel/error.h", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/"},

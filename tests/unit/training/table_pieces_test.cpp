@@ -9,6 +9,7 @@
 #include "parallel/error.h"
 #include "parallel/local_communicator.h"
 #include "tests/unit/report/temporary_folder.h"
+#include "trainer/checkpoint/writer.h"
 #include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
@@ -73,7 +74,7 @@ TEST(TablePieces, AnyPlanReadsAnyOther) {
           const auto tables = tables_of(optimizer, from, from % 2 == 0);
           ShardedEmbedding embedding(tables, plan_as_asked(table_specs(tables), ranks.node_of()), options, ranks);
           each_value(embedding, [](float& value, float wanted) { value = wanted; });
-          save_checkpoint(folder / "checkpoints", 1, {}, table_pieces(embedding, ranks.rank()), ranks);
+          save_checkpoint(folder / "checkpoints", {1, {}}, table_pieces(embedding, ranks.rank()), ranks);
         });
         for (std::size_t to = 0; to < kShardings.size(); ++to)
           for (const int readers : {1, 2, 4})
@@ -97,7 +98,7 @@ TEST(TablePieces, MissingRowsAreDamage) {
     auto pieces = table_pieces(embedding, ranks.rank());
     if (ranks.rank() == 1)
       std::erase_if(pieces, [](const TensorRef& piece) { return piece.name.find("t0") != std::string::npos; });
-    save_checkpoint(folder / "checkpoints", 1, {}, pieces, ranks);
+    save_checkpoint(folder / "checkpoints", {1, {}}, pieces, ranks);
   });
   const auto ranks = make_single_rank();
   const auto tables = tables_of(Optimizer::sgd, 0, true);

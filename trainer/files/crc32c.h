@@ -1,0 +1,18 @@
+// CRC-32C (Castagnoli), the check sum of TFRecord files and of a checkpoint's blocks. Source: RFC 3720, appendix B.4.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace swallowtail {
+
+/// Uses the SSE 4.2 instruction where the machine has it (8 bytes in three cycles), else a table.
+std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept;
+inline std::uint32_t crc32c(std::string_view bytes) noexcept { return crc32c(std::as_bytes(std::span(bytes))); }
+
+/// The table alone, which is the meaning; tests compare.
+std::uint32_t crc32c_by_table(std::span<const std::byte> bytes) noexcept;
+
+}  // namespace swallowtail

@@ -1,0 +1,50 @@
+#include "trainer/training/run_ledger.h"
+
+#include "trainer/files/sha256.h"
+
+namespace swallowtail {
+
+using nlohmann::json;
+
+RunLedger::RunLedger(const std::filesystem::path& run_dir, const Experiment& experiment, bool writes) {
+  if (!writes) return;
+  std::optional<SigningKey> key;
+  if (experiment.has("run.signing_key")) key = SigningKey::load(experiment.path("run.signing_key"));
+  ledger_ = Ledger::open(run_dir / kLedgerName, std::move(key));
+}
+
+void RunLedger::begin(const Session& session, const std::string& command, const std::optional<Checkpoint>& resumed) {
+  if (!ledger_) return;
+  json payload = {{"command", command},
+                  {"experiment_sha256", sha256(session.experiment.to_yaml())},
+                  {"program_version", SWALLOWTAIL_VERSION},
+                  {"program_sha256", sha256_of_file("/proc/self/exe")},
+                  {"data_sha256", session.data.fingerprint},
+                  {"plan_sha256", sha256(tables_of_run(session).dump())},
+                  {"world_size", session.ranks.world_size()},
+                  {"seed", session.seed}};
+  if (resumed) payload.update({{"step", resumed->step()}, {"manifest_sha256", resumed->digest()}});
+  ledger_->append(resumed ? "resume" : "run", payload);
+}
+
+void RunLedger::checkpoint(const SaveRecord& record, const std::string& digest) {
+  if (!ledger_) return;
+  json payload = {{"step", record.step}, {"manifest_sha256", digest}};
+  if (record.base_step) payload["base_step"] = *record.base_step;
+  ledger_->append("checkpoint", payload);
+}
+
+void RunLedger::evaluation(std::int64_t step, const std::string& split, const std::string& weights,
+                           const MetricValues& values) {
+  if (!ledger_) return;
+  ledger_->append("evaluation",
+                  {{"step", step}, {"split", split}, {"weights", weights}, {"metrics", json(to_json(values))}});
+}
+
+void RunLedger::end(const RunState& state, const std::string& summary_text) {
+  if (!ledger_) return;
+  ledger_->append("end",
+                  {{"step", state.step}, {"best_step", state.best_step}, {"summary_sha256", sha256(summary_text)}});
+}
+
+}  // namespace swallowtail
