@@ -38,6 +38,10 @@ const std::vector<Room> kRooms{
     {"trainer/evaluation/", {"kernels/", "parallel/error.h"}, {}},
     {"trainer/report/", {"kernels/", "parallel/error.h", "trainer/files/", "trainer/evaluation/"}, {}},
     {"trainer/embedding/", {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h"}, {}},
+    // Models that rank items for users, their negatives and their losses: without torch and without files.
+    {"trainer/ranking/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/"},
+     {}},
     // Plans on paper: from what the experiment and the data say, without a model, a batch or a rank.
     {"trainer/planning/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
