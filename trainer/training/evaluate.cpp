@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <sstream>
 
 #include "trainer/files/durable_file.h"
+#include "trainer/training/run_files.h"
 #include "trainer/training/run_state.h"
 #include "trainer/training/scorer.h"
 #include "trainer/training/session.h"
@@ -18,28 +18,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-/// The step that "best", "last" or "step-<n>" means. Errors: usage where the run has no such checkpoint.
-std::int64_t find_step(const fs::path& checkpoints, const std::string& wanted) {
-  const auto steps = checkpoint_steps(checkpoints);
-  if (steps.empty())
-    throw Error{ExitCode::usage, "the run has no checkpoint", checkpoints.string(),
-                "train it with checkpoint.enabled: true"};
-  if (wanted == "last") return steps.back();
-  if (wanted == "best") {
-    const auto best = run_state_from_json(Checkpoint::open(checkpoints, steps.back()).state()).best_step;
-    return best < 0 ? steps.back() : best;
-  }
-  std::int64_t step = -1;
-  const std::string_view digits =
-      std::string_view(wanted).starts_with("step-") ? std::string_view(wanted).substr(5) : "";
-  std::from_chars(digits.data(), digits.data() + digits.size(), step);
-  if (std::ranges::find(steps, step) != steps.end()) return step;
-  std::string known;
-  for (const std::int64_t one : steps) known += fmt::format(" step-{}", one);
-  throw Error{ExitCode::usage, fmt::format("the run has no checkpoint '{}'", wanted), checkpoints.string(),
-              "it has best, last," + known};
-}
 
 void write_predictions(const fs::path& path, const std::vector<std::pair<std::string, Scores>>& splits) {
   std::ostringstream text;

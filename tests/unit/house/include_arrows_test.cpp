@@ -42,6 +42,10 @@ const std::vector<Room> kRooms{
     {"trainer/ranking/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/"},
      {}},
+    // Those of them that torch computes.
+    {"trainer/rankers/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/embedding/", "trainer/ranking/"},
+     kTorch},
     // Plans on paper: from what the experiment and the data say, without a model, a batch or a rank.
     {"trainer/planning/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
@@ -53,7 +57,8 @@ const std::vector<Room> kRooms{
      kTorch},
     {"trainer/training/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/data/", "trainer/evaluation/",
-      "trainer/report/", "trainer/embedding/", "trainer/planning/", "trainer/checkpoint/", "trainer/models/"},
+      "trainer/report/", "trainer/embedding/", "trainer/ranking/", "trainer/rankers/", "trainer/planning/",
+      "trainer/checkpoint/", "trainer/models/"},
      kTorch},
     {"trainer/cli/", {"kernels/", "parallel/", "trainer/"}, {"torch/version.h", "mpi.h"}},
 };
