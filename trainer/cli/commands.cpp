@@ -17,7 +17,7 @@ constexpr std::array kCommonFlags{
 };
 
 // An explicit list: objects that register themselves vanish from static libraries.
-const std::array kCommands{&kTrain, &kEvaluate, &kVerify, &kBench, &kDoctor, &kPlan, &kExport};
+const std::array kCommands{&kTrain, &kEvaluate, &kRecommend, &kVerify, &kBench, &kDoctor, &kPlan, &kExport};
 
 std::string indented(std::string_view lines, std::string_view indent) {
   std::string text;
@@ -51,7 +51,7 @@ const Command& find_command(std::string_view name) {
 
 std::string help() {
   std::string text =
-      "swallowtail trains recommenders (DLRM) on one core or many ranks.\n\n"
+      "swallowtail trains recommenders on one core or many ranks.\n\n"
       "usage: [mpirun -n RANKS] swallowtail COMMAND [EXPERIMENT.yaml] [section.key=value ...] [--flag "
       "...]\n\ncommands:\n";
   for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);

@@ -6,7 +6,7 @@
 #include "trainer/cli/command.h"
 #include "trainer/cli/experiment_argument.h"
 #include "trainer/cli/report_text.h"
-#include "trainer/training/training.h"
+#include "trainer/training/ranking.h"
 
 namespace swallowtail::cli {
 namespace {
@@ -37,7 +37,9 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
                              .dry_run = arguments.has("dry-run"),
                              .quiet = arguments.has("quiet"),
                              .command = arguments.command_line()};
-  Outcome outcome{.json = train(experiment, request, ranks.connect(experiment.number("parallel.timeout_s")))};
+  Communicator& communicator = ranks.connect(experiment.number("parallel.timeout_s"));
+  Outcome outcome{.json = is_ranking(experiment) ? train_ranking(experiment, request, communicator)
+                                                 : train(experiment, request, communicator)};
   if (request.quiet) return outcome;
   outcome.text = request.dry_run ? memory_bill_text(outcome.json) : summary_text(outcome.json);
   return outcome;

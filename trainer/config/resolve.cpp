@@ -95,7 +95,10 @@ class Resolver {
         throw Error{ExitCode::usage, fmt::format("a control character in the name {} in {}", in_quotes(name), path),
                     place.words(), "rename it"};
       entry.names.push_back(name);
-      section(known, &value, value.place, fmt::format("{}.{}.", path, name));
+      // `user: user_id` is short for `user: {name: user_id}`.
+      const bool is_short = value.shape == Node::Shape::scalar && known.child("name") != nullptr;
+      const Node whole{.shape = Node::Shape::map, .entries = {{"name", place, value}}, .place = value.place};
+      section(known, is_short ? &whole : &value, value.place, fmt::format("{}.{}.", path, name));
     }
   }
 

@@ -89,7 +89,7 @@ std::vector<std::string_view> SchemaNode::child_names() const {
 const std::vector<const Key*>& all_keys() {
   static const auto keys = [] {
     std::vector<const Key*> all;
-    for (const auto section : {data_keys(), model_keys(), train_keys()})
+    for (const auto section : {data_keys(), interaction_keys(), model_keys(), train_keys(), ranking_keys()})
       for (const Key& key : section) all.push_back(&key);
     return all;
   }();

@@ -1,6 +1,6 @@
-// The schema of the experiment file: every key stands here once, in schema_data.cpp, schema_model.cpp or
-// schema_train.cpp. Validation (resolve.h), defaults, to_yaml(), --help-config and configs/REFERENCE.md (reference.h)
-// are made from it.
+// The schema of the experiment file: every key stands here once, in schema_data.cpp,
+// schema_interactions.cpp, schema_model.cpp, schema_ranking.cpp or schema_train.cpp. Validation (resolve.h), defaults, to_yaml(),
+// --help-config and configs/REFERENCE.md (reference.h) are made from it.
 #pragma once
 
 #include <limits>
@@ -63,6 +63,8 @@ struct SectionPage {
 };
 
 std::span<const Key> data_keys();
+std::span<const Key> interaction_keys();
+std::span<const Key> ranking_keys();
 std::span<const Key> model_keys();
 std::span<const Key> train_keys();
 

@@ -36,7 +36,7 @@ const std::array kKeys{
     Key{.path = "data.source",
         .kind = Kind::choice,
         .meaning = "kind of data",
-        .choices = {"csv", "criteo_tsv", "libfm", "synthetic"}},
+        .choices = {"csv", "criteo_tsv", "libfm", "synthetic", "interactions"}},
     Key{.path = "data.train", .kind = Kind::paths, .default_value = "null", .meaning = "files of the training part"},
     Key{.path = "data.validation",
         .kind = Kind::paths,
@@ -56,8 +56,11 @@ const std::array kKeys{
     Key{.path = "data.split.by",
         .kind = Kind::choice,
         .default_value = "random",
-        .meaning = "rows are split at random by the seed, or in file order: training, validation, test",
-        .choices = {"random", "order"}},
+        .meaning =
+            "rows are split at random by the seed, or in file order: training, validation, test; interactions also "
+            "by time over all users, by user_time within each user, whole users at random, or leave_one_out: the "
+            "last of each user is test, the one before validation (rows of one time stand in file order)",
+        .choices = {"random", "order", "time", "user_time", "user", "leave_one_out"}},
     Key{.path = "data.max_rows",
         .kind = Kind::integer,
         .default_value = "null",

@@ -96,7 +96,11 @@ DataOptions data_options(const Experiment& experiment) {
   options.test = paths_of(experiment, "data.test");
   options.split_validation = experiment.number("data.split.validation");
   options.split_test = experiment.number("data.split.test");
-  options.is_split_in_order = experiment.text("data.split.by") == "order";
+  const std::string split_by = experiment.text("data.split.by");
+  options.is_split_in_order = split_by == "order";
+  if (options.source != "interactions" && split_by != "order" && split_by != "random")
+    throw experiment.error("data.split.by", fmt::format("'{}' splits interactions only", split_by),
+                           "set it to random or order");
   if (options.train.empty())
     throw experiment.error("data.train", "no training files are named", "set data.train to a path, a list or a glob");
   if (options.split_validation > 0 && !options.validation.empty())
@@ -133,8 +137,12 @@ DataOptions data_options(const Experiment& experiment) {
   defaults.min_count = experiment.integer("data.min_count");
   defaults.hash_buckets = experiment.integer("data.hash_buckets");
   defaults.separator = experiment.text("data.separator");
-  for (const auto& [name, section] : experiment.named_sections("data.columns"))
-    options.columns.emplace(name, read_column(section, defaults));
+  if (options.source != "interactions")  // there the names of data.columns are the parts that columns play
+    for (const auto& [name, section] : experiment.named_sections("data.columns")) {
+      if (section.has("name"))
+        throw section.error("name", "only columns of interactions are given by a name", "give the column's own keys");
+      options.columns.emplace(name, read_column(section, defaults));
+    }
 
   options.hash_seed = static_cast<std::uint64_t>(experiment.integer("data.hash_seed"));
   options.seed = static_cast<std::uint64_t>(experiment.integer("seed"));

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "trainer/evaluation/metrics.h"
+#include "trainer/evaluation/ranked_lists.h"
 #include "trainer/report/metric_title.h"
 
 namespace swallowtail {
@@ -32,7 +33,11 @@ void add_point(Plot& plot, const std::string& series_name, double x, const nlohm
   series->y.push_back(y.is_number() ? y.get<double>() : std::numeric_limits<double>::quiet_NaN());  // null: a gap
 }
 
-bool is_metric(const std::string& key) { return std::ranges::count(metrics(), key, &MetricEntry::name) > 0; }
+bool is_metric(const std::string& key) {
+  const auto at = key.find('@');
+  return at == std::string::npos ? std::ranges::count(metrics(), key, &MetricEntry::name) > 0
+                                 : std::ranges::count(ranking_metrics(), key.substr(0, at)) > 0;
+}
 
 /// "raw" or another word of the line's weights; lines without one are raw.
 std::string weights_of(const nlohmann::json& record) {
@@ -66,6 +71,7 @@ std::size_t place(const Plot& plot) {
   const auto found = std::ranges::find_if(
       metrics(), [&](const MetricEntry& metric) { return metric_title(metric.name) == plot.title; });
   if (found != metrics().end()) return 1 + static_cast<std::size_t>(found - metrics().begin());
+  if (plot.title.find('@') != std::string::npos) return 50;  // of ranked lists, in the order of the log
   return plot.title == "Learning rate" ? 100 : 101;
 }
 

@@ -1,11 +1,13 @@
 // evaluate(): metrics of a run's checkpoint, on its own splits or on other files.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
 #include "trainer/checkpoint/named_step.h"
 #include "trainer/files/durable_file.h"
+#include "trainer/training/run_files.h"
 #include "trainer/training/run_state.h"
 #include "trainer/training/scorer.h"
 #include "trainer/training/session.h"

@@ -1,6 +1,5 @@
 // train(): what DESIGN section 5 promises of a run, from the experiment to summary.json.
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,8 +10,8 @@
 #include "trainer/planning/run_plan.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"
-#include "trainer/report/run_directory.h"
 #include "trainer/training/memory_bill.h"
+#include "trainer/training/run_files.h"
 #include "trainer/training/run_ledger.h"
 #include "trainer/training/run_report.h"
 #include "trainer/training/session.h"
@@ -26,19 +25,6 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 namespace {
-
-fs::path run_folder(const Experiment& experiment) {
-  return experiment.has("run.dir") ? experiment.path("run.dir")
-                                   : fs::absolute(fs::path("runs") / experiment.text("name"));
-}
-
-std::int64_t peak_rss_bytes(Communicator& ranks) {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::vector<std::int64_t> largest{usage.ru_maxrss * 1024};
-  ranks.all_reduce_max(Tag{"peak memory", 0}, std::span(largest));
-  return largest[0];
-}
 
 /// The bill, before any table is allocated: it must refuse what the allocation would die of.
 json bill_of(const Experiment& experiment, const DataShape& shape, Communicator& ranks) {
@@ -64,19 +50,6 @@ json dry_run(const Experiment& experiment, Communicator& ranks) {
   }
   if (ranks.rank() == 0) fs::remove_all(folder);
   return bill;
-}
-
-/// The run's folder on rank 0, held until the run ends; the others wait until it stands.
-std::optional<RunDirectory> open_run(const fs::path& folder, const Experiment& experiment, const TrainRequest& request,
-                                     Communicator& ranks) {
-  std::optional<RunDirectory> directory;
-  if (ranks.rank() == 0) {
-    const RunMode mode = request.resume ? RunMode::resume : request.force ? RunMode::replace : RunMode::create;
-    directory = RunDirectory::open(folder, mode);
-    write_atomically(folder / "experiment.yaml", experiment.to_yaml());
-  }
-  ranks.barrier(Tag{"run directory", 0});
-  return directory;
 }
 
 /// Fills the session from the newest good checkpoint; nothing where the run has none yet.

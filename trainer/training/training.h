@@ -31,6 +31,7 @@ struct EvaluateRequest {
   std::vector<std::string> splits;          // empty: validation and test, where the data have them
   std::vector<std::filesystem::path> data;  // other files instead of the splits; reported as "data"
   std::filesystem::path predictions;        // TSV: sample, label, probability; empty: none
+  std::filesystem::path rankings;           // of a ranking run, TSV: user, items of the test lists; empty: none
   std::vector<std::string> overrides;       // section.key=value over the run's experiment
 };
 

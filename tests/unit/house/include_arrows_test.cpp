@@ -38,6 +38,14 @@ const std::vector<Room> kRooms{
     {"trainer/evaluation/", {"kernels/", "parallel/error.h"}, {}},
     {"trainer/report/", {"kernels/", "parallel/error.h", "trainer/files/", "trainer/evaluation/"}, {}},
     {"trainer/embedding/", {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h"}, {}},
+    // Models that rank items for users, their negatives and their losses: without torch and without files.
+    {"trainer/ranking/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/"},
+     {}},
+    // Those of them that torch computes.
+    {"trainer/rankers/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/embedding/", "trainer/ranking/"},
+     kTorch},
     // Plans on paper: from what the experiment and the data say, without a model, a batch or a rank.
     {"trainer/planning/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
@@ -50,7 +58,8 @@ const std::vector<Room> kRooms{
      kTorch},
     {"trainer/training/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/data/", "trainer/evaluation/",
-      "trainer/report/", "trainer/embedding/", "trainer/planning/", "trainer/checkpoint/", "trainer/models/"},
+      "trainer/report/", "trainer/embedding/", "trainer/ranking/", "trainer/rankers/", "trainer/planning/",
+      "trainer/checkpoint/", "trainer/models/"},
      kTorch},
     {"trainer/cli/", {"kernels/", "parallel/", "trainer/"}, {"torch/version.h", "mpi.h"}},
 };

@@ -1,0 +1,302 @@
+// train_ranking(), evaluate_ranking() and recommend(): a ranking run from the experiment to its files, and from the run
+// to figures and lists.
+#include "trainer/training/ranking.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "trainer/files/durable_file.h"
+#include "trainer/report/machine.h"
+#include "trainer/training/memory_bill.h"
+#include "trainer/training/ranking_loop.h"
+#include "trainer/training/run_files.h"
+
+namespace swallowtail {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+namespace {
+
+void check_source(const Experiment& experiment) {
+  if (experiment.text("data.source") != "interactions")
+    throw experiment.error("data.source", fmt::format("{} ranks interactions", experiment.text("model.type")),
+                           "set data.source: interactions");
+}
+
+json bill_of(RankingSession& session) {
+  ShardedEmbedding* const embedding = session.model->embedding();
+  const ShardingPlan no_tables{.world_size = session.ranks.world_size(), .tables = {}};
+  std::int64_t replicated = 0;
+  for (const RankerState& state : session.model->state())
+    replicated += static_cast<std::int64_t>(state.bytes.size() / sizeof(float));
+  return memory_bill(session.experiment,
+                     {embedding ? embedding->tables() : std::span<const EmbeddingTable>{},
+                      embedding ? embedding->plan() : no_tables, replicated, 0},
+                     session.ranks);
+}
+
+json dry_run(const Experiment& experiment, Communicator& ranks) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("swallowtail-dry-run-{}", getppid());
+  json bill;
+  {
+    RankingSession session(experiment, open_interactions(experiment, folder, ranks), ranks);
+    bill = bill_of(session);
+    bill["rows_read"] = session.data.rows_read;
+    bill["rows_quarantined"] = session.data.rows_quarantined;
+    bill["samples"] = session.data.train.size();
+    ranks.barrier(Tag{"dry run", 0});
+  }
+  if (ranks.rank() == 0) fs::remove_all(folder);
+  return bill;
+}
+
+RunState resume(RankingSession& session, const fs::path& folder, RunReport& report) {
+  std::vector<std::string> complaints;
+  const auto checkpoint = Checkpoint::newest_good(folder / "checkpoints", complaints);
+  for (const std::string& complaint : complaints) report.note(complaint);
+  if (!checkpoint) {
+    if (!complaints.empty())
+      throw Error{ExitCode::damaged, "no checkpoint of this run can be read", (folder / "checkpoints").string(),
+                  "start again with --force"};
+    report.note("there is no checkpoint yet: starting at step 0");
+    return {};
+  }
+  if (checkpoint->state().at("data").get<std::string>() != session.data.fingerprint)
+    throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
+                "restore the data files, or start again with --force"};
+  restore_ranking(*checkpoint, session);
+  report.note(fmt::format("resuming after step {}", checkpoint->step()));
+  return run_state_from_json(checkpoint->state());
+}
+
+void load_best(RankingSession& session, const RunState& state, const fs::path& folder) {
+  if (state.best_step < 0 || state.best_step == state.step) return;
+  const auto steps = checkpoint_steps(folder / "checkpoints");
+  if (std::ranges::find(steps, state.best_step) == steps.end()) return;
+  restore_ranking(Checkpoint::open(folder / "checkpoints", state.best_step), session);
+}
+
+json slices_json(const RankingResult& result) {
+  json slices = json::object();
+  for (const RankingSlice& slice : result.slices)
+    slices[slice.name] = {{"users", slice.users}, {"metrics", to_json(slice.metrics)}};
+  return slices;
+}
+
+std::string lists_text(const Interactions& data, std::span<const std::string> users,
+                       const std::vector<std::span<const std::int64_t>>& lists) {
+  std::string text = "user\titems\n";
+  for (std::size_t row = 0; row < users.size(); ++row) {
+    text += users[row] + '\t';
+    for (std::size_t place = 0; place < lists[row].size(); ++place) {
+      const std::string& item = data.items.name(lists[row][place]);
+      if (item.find_first_of(" \t\r\n") != std::string::npos)
+        throw Error{ExitCode::usage,
+                    fmt::format("the item id '{}' holds a blank, which separates items in the file", item),
+                    {},
+                    "take the lists from recommend --json"};
+      text += (place == 0 ? "" : " ") + item;
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+/// The session of a finished run with the weights of a checkpoint, ready to score.
+struct OpenedRun {
+  std::unique_ptr<RankingSession> session;
+  std::int64_t step;
+};
+
+OpenedRun open_ranking_run(const fs::path& run_dir, const std::string& checkpoint,
+                           const std::vector<std::string>& overrides, Communicator& ranks) {
+  const fs::path file = run_dir / "experiment.yaml";
+  if (!fs::exists(file))
+    throw Error{ExitCode::usage, "there is no run here", run_dir.string(),
+                "name the run's directory, such as runs/bpr_mf"};
+  const Experiment experiment = Experiment::load(file, overrides);
+  if (!is_ranking(experiment))
+    throw Error{ExitCode::usage, fmt::format("the run's model, {}, ranks no items", experiment.text("model.type")),
+                run_dir.string(), "name a run of a ranking model"};
+  auto session = std::make_unique<RankingSession>(
+      experiment, open_interactions(experiment, run_dir, ranks, InteractionsFrom::run), ranks);
+  const std::int64_t step = find_step(run_dir / "checkpoints", checkpoint);
+  restore_ranking(Checkpoint::open(run_dir / "checkpoints", step), *session);
+  session->model->prepare_scores();
+  return {std::move(session), step};
+}
+
+}  // namespace
+
+json train_ranking(const Experiment& experiment, const TrainRequest& request, Communicator& ranks) {
+  const auto start = std::chrono::steady_clock::now();
+  check_source(experiment);
+  if (request.dry_run) return dry_run(experiment, ranks);
+  const fs::path folder = run_folder(experiment);
+  const auto directory = open_run(folder, experiment, request, ranks);
+  RankingSession session(experiment,
+                         open_interactions(experiment, folder, ranks,
+                                           request.resume ? InteractionsFrom::either : InteractionsFrom::sources),
+                         ranks);
+  steering_metric(session);
+  const json bill = bill_of(session);
+  refuse_what_does_not_fit(bill);
+
+  const bool root = ranks.rank() == 0;
+  RunReport report({.run_dir = folder,
+                    .writes = root,
+                    .quiet = request.quiet,
+                    .tensorboard = experiment.boolean("report.tensorboard")});
+  RunState state;
+  if (request.resume) state = resume(session, folder, report);
+  report.begin(request.resume ? std::optional(state.step) : std::nullopt);
+  for (const std::string& note : session.data.notes) report.note(note);
+  PhaseClock clock;
+  RankingLoop loop(session, report, clock, folder);
+  loop.run(state);
+  report.finish_progress();
+
+  load_best(session, state, folder);
+  const std::int64_t best_step = state.best_step < 0 ? state.step : state.best_step;
+  ordered_json summary;
+  summary["experiment"] = experiment.text("name");
+  summary["command"] = request.command;
+  summary["world_size"] = ranks.world_size();
+  summary["device"] = "cpu";
+  summary["seed"] = experiment.integer("seed");
+  summary["steps"] = state.step;
+  summary["samples"] = state.samples;
+  summary["seconds"] = 0.0;
+  summary["samples_per_s"] = loop.figures().samples_per_s;
+  summary["peak_rss_bytes"] = 0;
+  summary["parameters"] = session.model->parameters();
+  std::int64_t embedding_rows = 0;
+  if (ShardedEmbedding* const embedding = session.model->embedding())
+    for (const EmbeddingTable& table : embedding->tables()) embedding_rows += table.rows;
+  summary["embedding_rows"] = embedding_rows;
+  const Interactions& data = session.data;
+  summary["rows_read"] = data.rows_read;
+  summary["rows_quarantined"] = data.rows_quarantined;
+  summary["interactions"] = {{"users", data.users.size()},        {"items", data.items.size()},
+                             {"train", data.train.size()},        {"validation", data.validation.size()},
+                             {"test", data.test.size()},          {"below_min_rating", data.rows_below_min_rating},
+                             {"duplicates", data.rows_duplicate}, {"filtered", data.rows_filtered}};
+  summary["train"] = {{"loss", loop.figures().epoch_loss}, {"last_loss", loop.figures().last_loss}};
+
+  std::vector<ScoredSplit> scored;
+  ordered_json slices, protocol;
+  session.model->prepare_scores();
+  for (const auto& [split, part] : {std::pair("validation", RankedPart::validation), {"test", RankedPart::test}}) {
+    if (!(part == RankedPart::test ? data.has_test() : data.has_validation())) continue;
+    const auto timed = clock.time(StepPhase::evaluation);
+    const RankingResult result = rank_part(session, part);
+    summary[split] = to_json(result.metrics);
+    slices[split] = slices_json(result);
+    protocol[split] = result.protocol;
+    scored.push_back({split, result.metrics, {}});
+    if (part == RankedPart::test)
+      for (const RankingSlice& slice : result.slices)
+        if (slice.users > 0) scored.insert(scored.begin(), {fmt::format("test, {}", slice.name), slice.metrics, {}});
+  }
+  summary["slices"] = slices;
+  summary["protocol"] = protocol;
+  summary["best_step"] = best_step;
+  summary["checkpoint"] =
+      experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
+  summary["failed_saves"] = loop.figures().failed_saves;
+  summary["memory_bill"] = bill;
+  for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
+    summary["phases"][std::string(kPhaseNames[phase])] = clock.seconds(static_cast<StepPhase>(phase));
+  summary["machine"] = to_json(machine_facts());
+  summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
+  summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (root) {
+    write_atomically(folder / "summary.json", summary.dump(2) + "\n");
+    if (experiment.boolean("report.html")) report.write_page(summary, experiment.to_yaml(), scored, clock);
+  }
+  return summary;
+}
+
+json evaluate_ranking(const EvaluateRequest& request, Communicator& ranks) {
+  if (!request.data.empty() || !request.predictions.empty())
+    throw Error{ExitCode::usage, "--data and --predictions are for click models, and this run ranks items",
+                "command line", "use --rankings FILE, or train with data.test=FILE"};
+  const auto [session, step] = open_ranking_run(request.run_dir, request.checkpoint, request.overrides, ranks);
+  std::vector<std::string> splits = request.splits;
+  if (splits.empty()) {
+    if (session->data.has_validation()) splits.push_back("validation");
+    if (session->data.has_test()) splits.push_back("test");
+  }
+  json metrics = json::object(), slices = json::object(), protocol = json::object();
+  for (const std::string& split : splits) {
+    const bool is_test = split == "test";
+    if (!(is_test ? session->data.has_test() : split == "validation" && session->data.has_validation()))
+      throw Error{ExitCode::usage, fmt::format("the run has no {} data to rank", split), request.run_dir.string(),
+                  "name validation or test, as far as the run has them"};
+    const RankingResult result = rank_part(*session, is_test ? RankedPart::test : RankedPart::validation);
+    metrics[split] = to_json(result.metrics);
+    slices[split] = slices_json(result);
+    protocol[split] = result.protocol;
+    if (request.rankings.empty() || split != splits.back() || ranks.rank() != 0) continue;
+    std::vector<std::string> users;
+    std::vector<std::span<const std::int64_t>> lists;
+    for (std::size_t row = 0; row < result.users.size(); ++row) {
+      users.push_back(session->data.users.name(result.users[row]));
+      lists.push_back(result.lists.of(static_cast<std::int64_t>(row)));
+    }
+    write_atomically(request.rankings, lists_text(session->data, users, lists));
+  }
+  ranks.barrier(Tag{"evaluated", step});
+  return {{"run", request.run_dir.string()},
+          {"checkpoint", fmt::format("step-{}", step)},
+          {"metrics", metrics},
+          {"slices", slices},
+          {"protocol", protocol}};
+}
+
+json recommend(const RecommendRequest& request, Communicator& ranks) {
+  const auto [session, step] = open_ranking_run(request.run_dir, request.checkpoint, {}, ranks);
+  const Interactions& data = session->data;
+  std::vector<std::vector<std::int64_t>> known;
+  std::vector<RankingQuery> queries;
+  for (const std::string& name : request.users) {
+    const std::int64_t user = data.users.find(name);
+    auto& items = known.emplace_back();
+    if (user != kColdId)
+      for (const Histories* part : {&data.train, &data.validation})
+        items.insert(items.end(), part->of(user).begin(), part->of(user).end());
+    queries.push_back({user, {}});
+  }
+  for (std::size_t q = 0; q < queries.size(); ++q) queries[q].history = known[q];
+  const auto answers = recommend_items(*session, queries, known, request.k);
+
+  if (!request.out.empty()) {
+    std::vector<std::span<const std::int64_t>> lists;
+    for (const Recommendation& answer : answers) lists.emplace_back(answer.items);
+    if (ranks.rank() == 0) write_atomically(request.out, lists_text(data, request.users, lists));
+    ranks.barrier(Tag{"recommended", step});
+    return {{"out", request.out.string()}, {"users", json::array()}, {"lists", request.users.size()}};
+  }
+  json all = json::array();
+  for (std::size_t q = 0; q < answers.size(); ++q) {
+    json items = json::array();
+    for (std::size_t place = 0; place < answers[q].items.size(); ++place) {
+      const std::int64_t item = answers[q].items[place];
+      json reasons = json::array();
+      if (!answers[q].by_popularity)
+        for (const Ranker::Reason& reason : session->model->reasons(queries[q], item))
+          reasons.push_back({{"item", data.items.name(reason.item)}, {"share", reason.share}});
+      items.push_back({{"item", data.items.name(item)}, {"score", answers[q].scores[place]}, {"reasons", reasons}});
+    }
+    all.push_back({{"user", request.users[q]}, {"items", items}, {"by_popularity", answers[q].by_popularity}});
+  }
+  return all.size() == 1 ? all[0] : json{{"users", all}};
+}
+
+}  // namespace swallowtail

@@ -1,0 +1,50 @@
+#include "trainer/training/ranking_models.h"
+
+#include <algorithm>
+#include <array>
+
+#include "trainer/rankers/ease.h"
+#include "trainer/training/torch_ranker.h"
+
+namespace swallowtail {
+
+namespace {
+const std::array kModels{
+    RankerEntry{"popularity", "the number of training interactions of an item", make_popularity},
+    RankerEntry{"item_knn", "likeness to the items of the history, by common users", make_item_knn},
+    RankerEntry{"ease", "a linear model of items on items, solved in closed form", make_ease},
+    RankerEntry{"gru4rec", "a recurrent cell over the history, softmax over the next item",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_gru4rec); }},
+    RankerEntry{"sasrec", "self-attention over the history, softmax over the next item",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_sasrec); }},
+    RankerEntry{"lightgcn", "products of vectors that have been averaged over the graph of users and items",
+                make_light_gcn},
+    RankerEntry{"mult_vae", "a variational autoencoder of a user's items",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_mult_vae); }},
+    RankerEntry{"mult_dae", "a denoising autoencoder of a user's items",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_mult_dae); }},
+    RankerEntry{"gmf", "weighted products of user and item vectors",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_gmf); }},
+    RankerEntry{"mlp", "a tower over user and item vectors",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_mlp_ranker); }},
+    RankerEntry{"neumf", "gmf and mlp together",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_neumf); }},
+    RankerEntry{"einmf", "neural factorization of ratings and of preference at once",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_einmf); }},
+    RankerEntry{"bpr_mf", "products of user and item vectors, trained on pairs", make_bpr_mf},
+};
+}  // namespace
+
+std::span<const RankerEntry> ranking_models() { return kModels; }
+
+bool is_ranking(const Experiment& experiment) {
+  return std::ranges::find(kModels, experiment.text("model.type"), &RankerEntry::name) != kModels.end();
+}
+
+std::unique_ptr<Ranker> make_ranker(const RankerInput& input) {
+  for (const RankerEntry& entry : kModels)
+    if (entry.name == input.experiment.text("model.type")) return entry.make(input);
+  throw input.experiment.error("model.type", "no ranking model of this name");
+}
+
+}  // namespace swallowtail
