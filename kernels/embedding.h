@@ -4,6 +4,7 @@
 // once, each with its own outputs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,6 +22,21 @@ struct TableView {       // borrowed
   std::int64_t rows, dim;
 };
 
+/// How a row is stored. 16-bit rows as in wire.h; int8: the row's scale = largest / 127 in fp32, then its bytes.
+enum class RowFormat : std::uint8_t { fp32, bf16, fp16, int8 };
+
+struct PackedTableView {   // borrowed
+  const std::byte* bytes;  // [rows, row_bytes], 4-byte aligned
+  RowFormat format;
+  std::int64_t rows, dim;
+};
+
+/// Bytes of a row, a multiple of 4.
+std::int64_t row_bytes(RowFormat format, std::int64_t dim) noexcept;
+/// A row from floats, rounded to nearest, and back. fp16: finite values beyond +-65504 become +-65504.
+void pack_row(RowFormat format, const float* values, std::int64_t dim, std::byte* row) noexcept;
+void unpack_row(RowFormat format, const std::byte* row, std::int64_t dim, float* values) noexcept;
+
 struct JaggedView {                       // borrowed
   std::span<const std::int64_t> values;   // row ids, indexed by the offsets
   std::span<const std::int64_t> offsets;  // [B + 1], never falling
@@ -35,6 +51,9 @@ struct JaggedView {                       // borrowed
 /// Order     rows are added as they stand in the bag, so every thread count gives the same bits.
 /// Source    Naumov et al., arXiv:1906.00091, section 2.
 void pooled_lookup_forward(const TableView& table, const JaggedView& bags, Pooling pooling, float* out);
+
+/// The same on packed rows, whose values are fp32 once they are read (int8: scale * byte, then times the weight).
+void pooled_lookup_forward(const PackedTableView& table, const JaggedView& bags, Pooling pooling, float* out);
 
 /// The same sums of rows that lie anywhere: rows[i] points to the `cols` floats of id i, for the ids offsets[0] …
 /// offsets[B] - 1 of `bags`, whose values are not read. out[b * stride … + cols) is overwritten (none: out[i *
@@ -53,7 +72,7 @@ struct RowGroups {
   std::vector<Item> items;  // [N]; within a row in (bag, position) order
 };
 
-/// Groups by a stable radix sort. Cost: O(N) for each 11 bits of `table_rows`.
+/// Groups by a stable radix sort, shared among threads where N is large. Cost: O(N) for each 11 bits of `table_rows`.
 /// bag_sizes  [B] what mean pooling divides by, where the bags are parts of longer ones; empty: their own sizes
 void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups,
                   std::span<const std::int64_t> bag_sizes = {});

@@ -1,8 +1,8 @@
 // Dot-product feature interaction of DLRM. F vectors a sample; out = [first vector | products of pairs].
 // Pairs: the strictly lower triangle row by row, (1,0), (2,0), (2,1), (3,0), …; with `itself` the diagonal too: (0,0),
 // (1,0), (1,1), …. Source: Naumov et al., arXiv:1906.00091, and its reference implementation's order.
-// Each product is added in eight interleaved lanes and then in a fixed tree, so that every instruction set gives the
-// same bits; a sample's output does not depend on its neighbours.
+// Each product is added column by column with fused multiply-adds, d = 0 … D - 1, so that every instruction set gives
+// the same bits; a sample's output does not depend on its neighbours.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,10 @@ std::int64_t interaction_width(std::int64_t features, const InteractionShape& sh
 /// out      [B, interaction_width] fp32, overwritten
 void dot_interaction_forward(const InteractionShape& shape, std::span<const float* const> vectors, float* out);
 
-/// grad_out      [B, interaction_width]
-/// grad_vectors  F pointers to [B, D], overwritten
+/// grad_vectors[i] = grad_out's first D columns (i = 0, with `concatenate`) + sum over j = 0 … F - 1 of g_ij *
+/// vectors[j], added in this order by fused multiply-adds; g_ij is the gradient of the pair (i, j), twice that for i =
+/// j with `itself`, 0 for i = j without. grad_out      [B, interaction_width] grad_vectors  F pointers to [B, D],
+/// overwritten
 void dot_interaction_backward(const InteractionShape& shape, std::span<const float* const> vectors,
                               const float* grad_out, std::span<float* const> grad_vectors);
 

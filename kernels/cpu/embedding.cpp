@@ -1,17 +1,41 @@
 #include "kernels/embedding.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstring>
+#include <vector>
+
+#include "kernels/cpu/embedding_kernels.h"
+#include "kernels/cpu/variants.h"
 
 namespace swallowtail {
 
-namespace {
+namespace cpu {
 
-constexpr int kDigitBits = 11;
-constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
-constexpr std::int64_t kBagsAThread = 64;  // below this a parallel region costs more than it gains
+BagRange bags_of_thread(const JaggedView& bags, std::int64_t thread, std::int64_t threads) noexcept {
+  const std::int64_t batch = bags.bags(), first = bags.offsets[0];
+  const std::int64_t work = bags.offsets[batch] - first + batch;
+  const auto begin_of = [&](std::int64_t t) {
+    if (t == 0) return std::int64_t{0};
+    if (t == threads) return batch;
+    std::int64_t low = 0, high = batch;  // the first bag before which at least t / threads of the work lies
+    while (low < high) {
+      const std::int64_t middle = (low + high) / 2;
+      if (bags.offsets[middle] - first + middle < work / threads * t)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low;
+  };
+  return {begin_of(thread), begin_of(thread + 1)};
+}
+
+bool is_worth_threads(const JaggedView& bags, std::int64_t cols) noexcept {
+  constexpr std::int64_t kWork = 128 * 1024;  // floats, a bag or an id counting 16: about 20 us
+  return (bags.offsets[bags.bags()] - bags.offsets[0] + bags.bags()) * (cols + 16) >= kWork;
+}
+
+namespace {
 
 void add_scaled(const float* row, float scale, std::int64_t dim, float* out) noexcept {
   for (std::int64_t d = 0; d < dim; ++d) out[d] += scale * row[d];
@@ -19,21 +43,21 @@ void add_scaled(const float* row, float scale, std::int64_t dim, float* out) noe
 
 /// Sums of the rows that `row_of` names, bag by bag: the one place that decides the order and the rounding.
 template <typename RowOf>
-void pool(RowOf row_of, const JaggedView& bags, Pooling pooling, std::int64_t cols, std::int64_t stride, float* out) {
-  const std::int64_t batch = bags.bags(), first = bags.offsets[0];
+void pool(RowOf row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output) {
+  const std::int64_t batch = bags.bags(), first = bags.offsets[0], cols = output.cols;
   const auto weight = [&](std::int64_t i) { return bags.weights.empty() ? 1.0F : bags.weights[i]; };
-#pragma omp parallel for schedule(static) if (batch >= 2 * kBagsAThread)
+#pragma omp parallel for schedule(static) if (is_worth_threads(bags, cols))
   for (std::int64_t bag = 0; bag < batch; ++bag) {
     const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
     if (pooling == Pooling::none) {
       for (std::int64_t i = begin; i < end; ++i) {
         const float* row = row_of(i);
-        float* to = out + (i - first) * stride;
+        float* to = output.out + (i - first) * output.stride;
         for (std::int64_t d = 0; d < cols; ++d) to[d] = weight(i) * row[d];
       }
       continue;
     }
-    float* sum = out + bag * stride;
+    float* sum = output.out + bag * output.stride;
     std::memset(sum, 0, static_cast<std::size_t>(cols) * sizeof(float));
     for (std::int64_t i = begin; i < end; ++i) add_scaled(row_of(i), weight(i), cols, sum);
     if (pooling == Pooling::mean && end - begin > 1) {
@@ -43,64 +67,45 @@ void pool(RowOf row_of, const JaggedView& bags, Pooling pooling, std::int64_t co
   }
 }
 
+void pool_table(const PackedTableView& table, const JaggedView& bags, Pooling pooling, const PoolOutput& output) {
+  const std::int64_t bytes = row_bytes(table.format, table.dim);
+  const auto unpacked = [&](std::int64_t i) {
+    thread_local std::vector<float> row;
+    row.resize(static_cast<std::size_t>(table.dim));
+    unpack_row(table.format, table.bytes + bags.values[i] * bytes, table.dim, row.data());
+    return row.data();
+  };
+  pool(unpacked, bags, pooling, output);
+}
+
+void pool_scattered(std::span<const float* const> rows, const JaggedView& bags, Pooling pooling,
+                    const PoolOutput& output) {
+  pool([&](std::int64_t i) { return rows[i]; }, bags, pooling, output);
+}
+
+const EmbeddingFamily& family() { return of_active_isa(embedding_scalar, embedding_avx2, embedding_avx512); }
+
 }  // namespace
 
+const EmbeddingFamily& embedding_scalar() {
+  static constexpr EmbeddingFamily kFamily{pool_table, pool_scattered};
+  return kFamily;
+}
+
+}  // namespace cpu
+
+void pooled_lookup_forward(const PackedTableView& table, const JaggedView& bags, Pooling pooling, float* out) {
+  cpu::family().pool_table(table, bags, pooling, {out, table.dim, table.dim});
+}
+
 void pooled_lookup_forward(const TableView& table, const JaggedView& bags, Pooling pooling, float* out) {
-  pool([&](std::int64_t i) { return table.weights + bags.values[i] * table.dim; }, bags, pooling, table.dim, table.dim,
-       out);
+  pooled_lookup_forward({reinterpret_cast<const std::byte*>(table.weights), RowFormat::fp32, table.rows, table.dim},
+                        bags, pooling, out);
 }
 
 void pool_rows(std::span<const float* const> rows, const JaggedView& bags, Pooling pooling, std::int64_t cols,
                std::int64_t stride, float* out) {
-  pool([&](std::int64_t i) { return rows[i]; }, bags, pooling, cols, stride, out);
-}
-
-void group_by_row(const JaggedView& bags, std::int64_t table_rows, Pooling pooling, RowGroups& groups,
-                  std::span<const std::int64_t> bag_sizes) {
-  struct Entry {
-    std::int64_t row;
-    RowGroups::Item item;
-  };
-  thread_local std::vector<Entry> entries, scratch;
-  entries.clear();
-  for (std::int64_t bag = 0; bag < bags.bags(); ++bag) {
-    const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
-    const std::int64_t size = bag_sizes.empty() ? end - begin : bag_sizes[bag];
-    const float scale = pooling == Pooling::mean && size > 0 ? 1.0F / static_cast<float>(size) : 1.0F;
-    for (std::int64_t i = begin; i < end; ++i)
-      entries.push_back({bags.values[i],
-                         {pooling == Pooling::none ? i - bags.offsets[0] : bag,
-                          bags.weights.empty() ? scale : scale * bags.weights[i]}});
-  }
-  // Least significant digit first keeps the (bag, position) order within a row.
-  scratch.resize(entries.size());
-  const int bits = std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(table_rows - 1, 0)));
-  for (int shift = 0; shift < bits; shift += kDigitBits) {
-    std::array<std::size_t, kDigits + 1> begin{};
-    const auto digit = [shift](const Entry& e) { return (static_cast<std::uint64_t>(e.row) >> shift) & (kDigits - 1); };
-    for (const Entry& entry : entries) ++begin[digit(entry) + 1];
-    for (std::size_t d = 0; d < kDigits; ++d) begin[d + 1] += begin[d];
-    for (const Entry& entry : entries) scratch[begin[digit(entry)]++] = entry;
-    entries.swap(scratch);
-  }
-  groups.rows.clear();
-  groups.starts.clear();
-  groups.items.resize(entries.size());
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (i == 0 || entries[i].row != entries[i - 1].row) {
-      groups.rows.push_back(entries[i].row);
-      groups.starts.push_back(static_cast<std::int64_t>(i));
-    }
-    groups.items[i] = entries[i].item;
-  }
-  groups.starts.push_back(static_cast<std::int64_t>(entries.size()));
-}
-
-void row_gradient(const RowGroups& groups, std::int64_t group, std::span<const float* const> bag_gradients,
-                  std::int64_t dim, float* gradient) noexcept {
-  std::memset(gradient, 0, static_cast<std::size_t>(dim) * sizeof(float));
-  for (std::int64_t i = groups.starts[group]; i < groups.starts[group + 1]; ++i)
-    add_scaled(bag_gradients[groups.items[i].bag], groups.items[i].scale, dim, gradient);
+  cpu::family().pool_rows(rows, bags, pooling, {out, cols, stride});
 }
 
 }  // namespace swallowtail

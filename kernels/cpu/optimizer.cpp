@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/row_update_kernels.h"
+
 namespace swallowtail {
 
-namespace {
-
-struct AdamScales {
-  float first, second;  // 1 / (1 - beta1^t), 1 / (1 - beta2^t)
-};
-
-AdamScales adam_scales(const OptimizerStep& step) noexcept {
+cpu::AdamScales cpu::adam_scales(const OptimizerStep& step) noexcept {
   const auto t = static_cast<double>(step.step);
   return {static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(step.beta1), t))),
           static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(step.beta2), t)))};
 }
+
+namespace {
+
+using cpu::adam_scales;
+using cpu::AdamScales;
 
 void adagrad(const OptimizerStep& step, float& weight, float gradient, float& sum) noexcept {
   sum += gradient * gradient;

@@ -2,15 +2,21 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
 
+#include "kernels/cpu/half.h"
+
 namespace swallowtail {
 
 namespace {
+
+using cpu::from_bf16;
+using cpu::from_fp16;
+using cpu::to_bf16;
+using cpu::to_fp16;
 
 constexpr std::array kNames{
     std::pair{Wire::fp32, std::string_view("fp32")}, std::pair{Wire::bf16, std::string_view("bf16")},
@@ -18,38 +24,6 @@ constexpr std::array kNames{
 
 /// What a block of these columns really travels as.
 Wire effective(Wire wire, std::int64_t cols) noexcept { return wire == Wire::int8 && cols <= 4 ? Wire::bf16 : wire; }
-
-std::uint16_t to_bf16(float value) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);  // NaN stays NaN
-  return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
-}
-
-float from_bf16(std::uint16_t half) noexcept { return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16); }
-
-/// Round to nearest even. |value| < 65520 or not finite.
-std::uint16_t to_fp16(float value) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
-  const std::uint32_t magnitude = bits & 0x7fffffffU;
-  if (magnitude >= 0x7f800000U)  // infinity, NaN
-    return static_cast<std::uint16_t>(sign | 0x7c00U | (magnitude > 0x7f800000U ? 0x200U : 0U));
-  if (magnitude < 0x38800000U) {  // below 2^-14: the float unit rounds while 2^-24 is the last place of 0.5
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000U));
-  }
-  const std::uint32_t rounded = magnitude + 0xfffU + ((magnitude >> 13) & 1U);
-  return static_cast<std::uint16_t>(sign | std::min((rounded >> 13) - 0x1c000U, 0x7c00U));
-}
-
-float from_fp16(std::uint16_t half) noexcept {
-  const auto sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
-  const std::uint32_t magnitude = half & 0x7fffU;
-  if (magnitude >= 0x7c00U) return std::bit_cast<float>(sign | 0x7f800000U | ((magnitude & 0x3ffU) << 13));
-  if (magnitude < 0x400U)
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24F));
-  return std::bit_cast<float>(sign | ((magnitude << 13) + 0x38000000U));
-}
 
 /// The largest magnitude of finite values; infinity where a value is not finite.
 float largest_of(const float* values, std::int64_t count) noexcept {

@@ -1,0 +1,18 @@
+#include <omp.h>
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/embedding_kernels.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#include "kernels/cpu/simd_avx2.h"
+
+#include "kernels/cpu/embedding_body.h"
+
+namespace swallowtail::cpu {
+
+const EmbeddingFamily& embedding_avx2() { return kFamily; }
+
+}  // namespace swallowtail::cpu
+#pragma GCC pop_options

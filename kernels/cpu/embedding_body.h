@@ -1,0 +1,171 @@
+// Pooling over wide registers: a bag's sum stays in registers while its rows pass, and the rows to come are asked for
+// ahead of time. Included after a simd_*.h, under its target.
+#pragma once
+
+namespace swallowtail::cpu {
+namespace {
+
+constexpr std::int64_t kLanes = 16;
+constexpr std::int64_t kAhead = 16;           // rows asked for before their use
+constexpr std::int64_t kLine = 64;            // bytes
+constexpr std::int64_t kMostPrefetch = 1024;  // bytes of a row; the machine's own prefetcher sees the rest coming
+
+void prefetch(const std::byte* row, std::int64_t bytes) {
+  const std::int64_t wanted = std::min(bytes, kMostPrefetch);
+  for (std::int64_t at = 0; at < wanted; at += kLine) __builtin_prefetch(row + at);
+  __builtin_prefetch(row + wanted - 1);
+}
+
+// How rows are read: sixteen values from column d on.
+struct Fp32Row {
+  static constexpr std::int64_t kBytes = 4, kHeader = 0;
+  static F16 load(const std::byte* row, std::int64_t d) { return F16::load(reinterpret_cast<const float*>(row) + d); }
+};
+struct Bf16Row {
+  static constexpr std::int64_t kBytes = 2, kHeader = 0;
+  static F16 load(const std::byte* row, std::int64_t d) {
+    return F16::bf16(reinterpret_cast<const std::uint16_t*>(row) + d);
+  }
+};
+struct Fp16Row {
+  static constexpr std::int64_t kBytes = 2, kHeader = 0;
+  static F16 load(const std::byte* row, std::int64_t d) {
+    return F16::fp16(reinterpret_cast<const std::uint16_t*>(row) + d);
+  }
+};
+struct Int8Row {
+  static constexpr std::int64_t kBytes = 1, kHeader = 4;  // the scale
+  static F16 load(const std::byte* row, std::int64_t d) {
+    float scale = 0;
+    std::memcpy(&scale, row, sizeof scale);
+    return F16::all(scale) * F16::int8(reinterpret_cast<const std::int8_t*>(row + kHeader) + d);
+  }
+};
+
+/// The columns from d on of a row that ends before d + 16, with zeros behind.
+template <typename Format>
+F16 load_edge(const std::byte* row, std::int64_t d, std::int64_t cols) {
+  std::byte copy[Format::kHeader + kLanes * Format::kBytes] = {};
+  std::memcpy(copy, row, Format::kHeader);
+  std::memcpy(copy + Format::kHeader, row + Format::kHeader + d * Format::kBytes,
+              static_cast<std::size_t>((cols - d) * Format::kBytes));
+  return Format::load(copy, 0);
+}
+
+void store_edge(F16 values, std::int64_t count, float* to) {
+  float copy[kLanes];
+  values.store(copy);
+  std::copy_n(copy, count, to);
+}
+
+/// kBlocks * 16 columns from `d` on of every bag in the range; kEdge: the last block has less.
+template <typename Format, int kBlocks, bool kEdge, typename RowOf>
+void pool_columns(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output,
+                  BagRange range, std::int64_t first_col) {
+  const std::int64_t last = bags.offsets[range.end], bytes = Format::kHeader + output.cols * Format::kBytes;
+  const std::int64_t begin_id = bags.offsets[range.begin], cols = output.cols;
+  const float* weights = bags.weights.empty() ? nullptr : bags.weights.data();
+  const auto block = [&](const std::byte* row, int b) {
+    const std::int64_t d = first_col + b * kLanes;
+    return kEdge && b == kBlocks - 1 ? load_edge<Format>(row, d, cols) : Format::load(row, d);
+  };
+  const auto store = [&](F16 values, int b, float* to) {
+    const std::int64_t d = first_col + b * kLanes;
+    if (kEdge && b == kBlocks - 1)
+      store_edge(values, cols - d, to + d);
+    else
+      values.store(to + d);
+  };
+  // A later group of columns finds its rows near: the first one brought them.
+  const bool asks = first_col == 0;
+  for (std::int64_t i = begin_id; asks && i < std::min(begin_id + kAhead, last); ++i) prefetch(row_of(i), bytes);
+  for (std::int64_t bag = range.begin; bag < range.end; ++bag) {
+    const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
+    F16 sum[kBlocks];
+    for (F16& one : sum) one = F16::all(0);
+    for (std::int64_t i = begin; i < end; ++i) {
+      if (asks && i + kAhead < last) prefetch(row_of(i + kAhead), bytes);
+      const std::byte* row = row_of(i);
+      const F16 weight = F16::all(weights == nullptr ? 1.0F : weights[i]);
+      if (pooling == Pooling::none) {
+        float* to = output.out + (i - bags.offsets[0]) * output.stride;
+        for (int b = 0; b < kBlocks; ++b) store(weight * block(row, b), b, to);
+      } else if (weights == nullptr) {
+        for (int b = 0; b < kBlocks; ++b) sum[b] = sum[b] + block(row, b);
+      } else {
+        for (int b = 0; b < kBlocks; ++b) sum[b] = sum[b] + weight * block(row, b);
+      }
+    }
+    if (pooling == Pooling::none) continue;
+    if (pooling == Pooling::mean && end - begin > 1) {
+      const F16 inverse = F16::all(1.0F / static_cast<float>(end - begin));
+      for (F16& one : sum) one = one * inverse;
+    }
+    float* to = output.out + bag * output.stride;
+    for (int b = 0; b < kBlocks; ++b) store(sum[b], b, to);
+  }
+}
+
+/// Ranges of about 64 KiB of rows, so that rows are still near when their later columns are wanted.
+template <typename Format, typename RowOf>
+void pool_range(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output,
+                BagRange range) {
+  constexpr std::int64_t kGroup = 8 * kLanes;
+  const std::int64_t cols = output.cols;
+  if (cols == 16) return pool_columns<Format, 1, false>(row_of, bags, pooling, output, range, 0);
+  if (cols == 32) return pool_columns<Format, 2, false>(row_of, bags, pooling, output, range, 0);
+  if (cols == 64) return pool_columns<Format, 4, false>(row_of, bags, pooling, output, range, 0);
+  if (cols == 128) return pool_columns<Format, 8, false>(row_of, bags, pooling, output, range, 0);
+  const std::int64_t near_ids = std::max<std::int64_t>(1, 64 * 1024 / (Format::kBytes * cols));
+  for (std::int64_t bag = range.begin; bag < range.end;) {
+    std::int64_t end = bag + 1;
+    while (end < range.end && bags.offsets[end + 1] - bags.offsets[bag] <= near_ids) ++end;
+    const BagRange part{bag, end};
+    std::int64_t d = 0;
+    for (; d + kGroup <= cols; d += kGroup) pool_columns<Format, 8, false>(row_of, bags, pooling, output, part, d);
+    for (; d + kLanes <= cols; d += kLanes) pool_columns<Format, 1, false>(row_of, bags, pooling, output, part, d);
+    if (d < cols) pool_columns<Format, 1, true>(row_of, bags, pooling, output, part, d);
+    bag = end;
+  }
+}
+
+template <typename Format, typename RowOf>
+void pool(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output) {
+#pragma omp parallel if (is_worth_threads(bags, output.cols))
+  {
+    const BagRange range = bags_of_thread(bags, omp_get_thread_num(), omp_get_num_threads());
+    if (range.begin < range.end) pool_range<Format>(row_of, bags, pooling, output, range);
+  }
+}
+
+template <typename Format>
+void pool_format(const PackedTableView& table, const JaggedView& bags, Pooling pooling, const PoolOutput& output) {
+  const std::int64_t bytes = row_bytes(table.format, table.dim);
+  const std::int64_t* values = bags.values.data();
+  const auto row_of = [&](std::int64_t i) { return table.bytes + values[i] * bytes; };
+  pool<Format>(row_of, bags, pooling, output);
+}
+
+void pool_table(const PackedTableView& table, const JaggedView& bags, Pooling pooling, const PoolOutput& output) {
+  switch (table.format) {
+    case RowFormat::fp32:
+      return pool_format<Fp32Row>(table, bags, pooling, output);
+    case RowFormat::bf16:
+      return pool_format<Bf16Row>(table, bags, pooling, output);
+    case RowFormat::fp16:
+      return pool_format<Fp16Row>(table, bags, pooling, output);
+    case RowFormat::int8:
+      return pool_format<Int8Row>(table, bags, pooling, output);
+  }
+}
+
+void pool_scattered(std::span<const float* const> rows, const JaggedView& bags, Pooling pooling,
+                    const PoolOutput& output) {
+  const auto row_of = [&](std::int64_t i) { return reinterpret_cast<const std::byte*>(rows[i]); };
+  pool<Fp32Row>(row_of, bags, pooling, output);
+}
+
+constexpr EmbeddingFamily kFamily{pool_table, pool_scattered};
+
+}  // namespace
+}  // namespace swallowtail::cpu

@@ -1,0 +1,15 @@
+// Stands for the AVX variants where the processor is another: isa.cpp never chooses them there.
+#include "kernels/cpu/embedding_kernels.h"
+#include "kernels/cpu/interaction_kernels.h"
+#include "kernels/cpu/row_update_kernels.h"
+
+namespace swallowtail::cpu {
+
+const EmbeddingFamily& embedding_avx2() { return embedding_scalar(); }
+const EmbeddingFamily& embedding_avx512() { return embedding_scalar(); }
+const InteractionFamily& interaction_avx2() { return interaction_scalar(); }
+const InteractionFamily& interaction_avx512() { return interaction_scalar(); }
+const RowUpdateFamily& row_update_avx2() { return row_update_scalar(); }
+const RowUpdateFamily& row_update_avx512() { return row_update_scalar(); }
+
+}  // namespace swallowtail::cpu

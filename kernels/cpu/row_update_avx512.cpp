@@ -1,0 +1,21 @@
+#include <omp.h>
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cpu/row_update_kernels.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+#include "kernels/cpu/simd_avx512.h"
+
+#include "kernels/cpu/row_update_body.h"
+
+namespace swallowtail::cpu {
+
+const RowUpdateFamily& row_update_avx512() { return kFamily; }
+
+}  // namespace swallowtail::cpu
+#pragma GCC pop_options

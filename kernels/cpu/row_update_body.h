@@ -1,0 +1,255 @@
+// The fused row update over wide registers: a row's gradient is added up in registers, or in the first-level cache
+// where it is wide, and meets the row's weights there. Included after a simd_*.h, under its target.
+#pragma once
+
+#include "kernels/cpu/half.h"
+
+namespace swallowtail::cpu {
+namespace {
+
+constexpr std::int64_t kLanes = 16;
+constexpr std::int64_t kRowsAhead = 6, kItemsAhead = 12;  // asked for before their use
+constexpr std::int64_t kMostPrefetch = 1024;              // bytes; the machine's own prefetcher sees the rest coming
+
+void prefetch_write(const void* at, std::int64_t bytes) {
+  const auto* line = static_cast<const char*>(at);
+  for (std::int64_t i = 0; i < std::min(bytes, kMostPrefetch); i += 64) __builtin_prefetch(line + i, 1);
+}
+
+void prefetch_read(const void* at, std::int64_t bytes) {
+  const auto* line = static_cast<const char*>(at);
+  for (std::int64_t i = 0; i < std::min(bytes, kMostPrefetch); i += 64) __builtin_prefetch(line + i);
+}
+
+F16 load_some(const float* from, std::int64_t count) {
+  if (count >= kLanes) return F16::load(from);
+  float copy[kLanes] = {};
+  std::copy_n(from, count, copy);
+  return F16::load(copy);
+}
+
+void store_some(F16 values, std::int64_t count, float* to) {
+  if (count >= kLanes) return values.store(to);
+  float copy[kLanes];
+  values.store(copy);
+  std::copy_n(copy, count, to);
+}
+
+/// The weights of a row, as they are stored.
+struct Fp32Weights {
+  float* row;
+  F16 load(std::int64_t d, std::int64_t count) const { return load_some(row + d, count); }
+  void store(F16 values, std::int64_t d, std::int64_t count) const { store_some(values, count, row + d); }
+};
+
+template <bool kIsBf16>
+struct HalfWeights {
+  std::uint16_t* row;
+  std::uint64_t key;  // of this row's rounding
+
+  F16 load(std::int64_t d, std::int64_t count) const {
+    std::uint16_t copy[kLanes] = {};
+    std::copy_n(row + d, std::min(count, kLanes), copy);
+    return kIsBf16 ? F16::bf16(copy) : F16::fp16(copy);
+  }
+  void store(F16 values, std::int64_t d, std::int64_t count) const {
+    float copy[kLanes];
+    std::uint16_t rounded[kLanes], bits[kLanes];
+    values.store(copy);
+    for (std::int64_t i = 0; i < kLanes; i += 4) {
+      const std::uint64_t draw = random::mix(key + static_cast<std::uint64_t>((d + i) / 4));
+      std::memcpy(bits + i, &draw, sizeof draw);
+    }
+    for (std::int64_t i = 0; i < kLanes; ++i)
+      rounded[i] = kIsBf16 ? to_bf16_stochastic(copy[i], bits[i]) : to_fp16_stochastic(copy[i], bits[i]);
+    std::copy_n(rounded, std::min(count, kLanes), row + d);
+  }
+};
+
+/// A step's numbers in all lanes.
+struct Rates {
+  explicit Rates(const OptimizerStep& of)
+      : step(of),
+        rate(F16::all(of.learning_rate)),
+        epsilon(F16::all(of.epsilon)),
+        decay(F16::all(of.weight_decay)),
+        keep(F16::all(of.kind == Optimizer::adamw ? 1.0F - of.learning_rate * of.weight_decay : 1.0F)),
+        decays(of.kind != Optimizer::adamw && of.weight_decay != 0) {
+    const AdamScales scales =
+        of.kind == Optimizer::adam || of.kind == Optimizer::adamw ? adam_scales(of) : AdamScales{};
+    first_scale = F16::all(scales.first);
+    second_scale = F16::all(scales.second);
+  }
+  const OptimizerStep& step;
+  F16 rate, epsilon, decay, keep, first_scale, second_scale;
+  bool decays;
+};
+
+/// Sixteen columns from d on; row_rate is rowwise_adagrad's rate of the whole row.
+template <typename Weights>
+void step_block(const Rates& rates, const Weights& weights, F16 gradient, float* state, F16 row_rate, std::int64_t d,
+                std::int64_t dim) {
+  const std::int64_t count = dim - d;
+  F16 weight = weights.load(d, count);
+  switch (rates.step.kind) {
+    case Optimizer::sgd:
+      weight = weight - rates.rate * gradient;
+      break;
+    case Optimizer::rowwise_adagrad:
+      weight = weight - row_rate * gradient;
+      break;
+    case Optimizer::adagrad: {
+      const F16 sum = load_some(state + d, count) + gradient * gradient;
+      store_some(sum, count, state + d);
+      weight = weight - rates.rate * gradient / (sqrt(sum) + rates.epsilon);
+      break;
+    }
+    case Optimizer::adam:
+    case Optimizer::adamw: {
+      const float beta1 = rates.step.beta1, beta2 = rates.step.beta2;
+      const F16 first = F16::all(beta1) * load_some(state + d, count) + F16::all(1.0F - beta1) * gradient;
+      const F16 second =
+          F16::all(beta2) * load_some(state + dim + d, count) + F16::all(1.0F - beta2) * gradient * gradient;
+      store_some(first, count, state + d);
+      store_some(second, count, state + dim + d);
+      weight = weight * rates.keep;
+      weight = weight - rates.rate * (first * rates.first_scale) / (sqrt(second * rates.second_scale) + rates.epsilon);
+      break;
+    }
+  }
+  weights.store(weight, d, count);
+}
+
+/// The gradient of a row while it is added up.
+template <int kBlocks>
+struct Gradient {
+  explicit Gradient(float*) {}
+  F16 get(std::int64_t b) const { return blocks[b]; }
+  void set(std::int64_t b, F16 value) { blocks[b] = value; }
+  F16 blocks[kBlocks];
+};
+template <>
+struct Gradient<0> {
+  explicit Gradient(float* scratch) : floats(scratch) {}
+  F16 get(std::int64_t b) const { return F16::load(floats + b * kLanes); }
+  void set(std::int64_t b, F16 value) { value.store(floats + b * kLanes); }
+  float* floats;
+};
+
+/// kBlocks blocks of 16 columns; 0: any number, with the gradient in `scratch` [padded dim].
+template <int kBlocks, typename Weights>
+bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
+              std::span<const float* const> bag_gradients, std::int64_t dim, const Weights& weights, float* state,
+              float* scratch) {
+  const std::int64_t blocks = kBlocks == 0 ? (dim + kLanes - 1) / kLanes : kBlocks;
+  Gradient<kBlocks> gradient(scratch);
+  for (std::int64_t b = 0; b < blocks; ++b) gradient.set(b, F16::all(0));
+  const RowGroups::Item* items = groups.items.data();
+  const std::int64_t last = std::ssize(groups.items);
+  for (std::int64_t i = groups.starts[group]; i < groups.starts[group + 1]; ++i) {
+    if (i + kItemsAhead < last) prefetch_read(bag_gradients[items[i + kItemsAhead].bag], 4 * dim);
+    const float* from = bag_gradients[items[i].bag];
+    const F16 scale = F16::all(items[i].scale);
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const F16 values = kBlocks == 0 ? load_some(from + b * kLanes, dim - b * kLanes) : F16::load(from + b * kLanes);
+      gradient.set(b, gradient.get(b) + scale * values);
+    }
+  }
+  if (rates.decays)
+    for (std::int64_t b = 0; b < blocks; ++b)
+      gradient.set(b, gradient.get(b) + rates.decay * weights.load(b * kLanes, dim - b * kLanes));
+  bool is_finite = true;
+  for (std::int64_t b = 0; b < blocks; ++b) is_finite = is_finite && gradient.get(b).is_finite();
+  if (!is_finite) return false;
+  F16 row_rate = F16::all(0);
+  if (rates.step.kind == Optimizer::rowwise_adagrad) {
+    float sum = 0;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      float fours[kLanes];
+      F16::add_fours(gradient.get(b) * gradient.get(b)).store(fours);
+      for (std::int64_t k = 0; k < kLanes; k += kSquareColumns) sum += fours[k];
+    }
+    state[0] += sum / static_cast<float>(dim);
+    row_rate = F16::all(rates.step.learning_rate / (std::sqrt(state[0]) + rates.step.epsilon));
+  }
+  for (std::int64_t b = 0; b < blocks; ++b)
+    step_block(rates, weights, gradient.get(b), state, row_rate, b * kLanes, dim);
+  return true;
+}
+
+/// Bytes and places of a table's rows, and Weights of one row.
+template <int kBlocks, typename WeightsOf>
+std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t bytes, float* states, std::int64_t dim,
+                  const RowGroups& groups, std::span<const float* const> bag_gradients, WeightsOf weights_of) {
+  static_assert(kSquareColumns == 4, "add_fours adds four");
+  const std::int64_t state_width = sparse_state_width(step.kind, dim), count = std::ssize(groups.rows);
+  std::int64_t bad_row = -1;
+#pragma omp parallel if (is_worth_threads(groups, dim))
+  {
+    const GroupRange range = groups_of_thread(groups, omp_get_thread_num(), omp_get_num_threads());
+    const Rates rates(step);
+    std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? dim + kLanes : 0));
+    const auto ask_for = [&](std::int64_t group) {
+      const std::int64_t row = groups.rows[group];
+      prefetch_write(rows + row * bytes, bytes);
+      prefetch_write(states + row * state_width, 4 * state_width);
+    };
+    for (std::int64_t group = range.begin; group < std::min(range.begin + kRowsAhead, range.end); ++group)
+      ask_for(group);
+    for (std::int64_t group = range.begin; group < range.end; ++group) {
+      if (group + kRowsAhead < count) ask_for(group + kRowsAhead);
+      const std::int64_t row = groups.rows[group];
+      if (!step_row<kBlocks>(rates, groups, group, bag_gradients, dim, weights_of(row), states + row * state_width,
+                             scratch.data()))
+        keep_least(bad_row, row);
+    }
+  }
+  return bad_row;
+}
+
+template <typename WeightsOf>
+std::int64_t walk_any(const OptimizerStep& step, const std::byte* rows, std::int64_t bytes, float* states,
+                      std::int64_t dim, const RowGroups& groups, std::span<const float* const> bag_gradients,
+                      WeightsOf weights_of) {
+  switch (dim) {
+    case 16:
+      return walk<1>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+    case 32:
+      return walk<2>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+    case 64:
+      return walk<4>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+    case 128:
+      return walk<8>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+    default:
+      return walk<0>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+  }
+}
+
+std::int64_t update(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
+                    std::span<const float* const> bag_gradients) {
+  const auto weights_of = [&](std::int64_t row) { return Fp32Weights{table.weights + row * table.dim}; };
+  return walk_any(step, reinterpret_cast<const std::byte*>(table.weights), 4 * table.dim, table.state, table.dim,
+                  groups, bag_gradients, weights_of);
+}
+
+template <bool kIsBf16>
+std::int64_t update_half(const OptimizerStep& step, const PackedTableRows& table, const RoundingKey& key,
+                         const RowGroups& groups, std::span<const float* const> bag_gradients) {
+  const std::int64_t bytes = row_bytes(table.format, table.dim);
+  const auto weights_of = [&](std::int64_t row) {
+    return HalfWeights<kIsBf16>{reinterpret_cast<std::uint16_t*>(table.bytes + row * bytes),
+                                rounding_key(key, step.step, row)};
+  };
+  return walk_any(step, table.bytes, bytes, table.state, table.dim, groups, bag_gradients, weights_of);
+}
+
+std::int64_t update_packed(const OptimizerStep& step, const PackedTableRows& table, const RoundingKey& key,
+                           const RowGroups& groups, std::span<const float* const> bag_gradients) {
+  return table.format == RowFormat::bf16 ? update_half<true>(step, table, key, groups, bag_gradients)
+                                         : update_half<false>(step, table, key, groups, bag_gradients);
+}
+
+constexpr RowUpdateFamily kFamily{update, update_packed};
+
+}  // namespace
+}  // namespace swallowtail::cpu

@@ -1,0 +1,76 @@
+// Sixteen and eight floats in AVX2 registers. Included after `#pragma GCC target`, in one translation unit a family;
+// the names are those of simd_avx512.h, so that a body is written once. All of it has internal linkage: no copy of it
+// may end up in code that an older machine runs.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace swallowtail::cpu {
+namespace {
+
+struct F8 {
+  static constexpr std::int64_t kWidth = 8;
+  __m256 v;
+  static F8 load(const float* from) { return {_mm256_loadu_ps(from)}; }
+  static F8 all(float value) { return {_mm256_set1_ps(value)}; }
+  static F8 bf16(const std::uint16_t* from) {
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
+  }
+  static F8 fp16(const std::uint16_t* from) {
+    return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))};
+  }
+  static F8 int8(const std::int8_t* from) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))))};
+  }
+  void store(float* to) const { _mm256_storeu_ps(to, v); }
+  /// Sums of squares in fours: the first of each four holds ((a + b) + c) + d.
+  static F8 add_fours(F8 a) {
+    __m256 sum = _mm256_add_ps(a.v, _mm256_permute_ps(a.v, 0x55));
+    sum = _mm256_add_ps(sum, _mm256_permute_ps(a.v, 0xaa));
+    return {_mm256_add_ps(sum, _mm256_permute_ps(a.v, 0xff))};
+  }
+  bool is_finite() const {
+    const __m256 zero = _mm256_sub_ps(v, v);  // NaN for NaN and infinity
+    return _mm256_movemask_ps(_mm256_cmp_ps(zero, zero, _CMP_UNORD_Q)) == 0;
+  }
+};
+inline F8 operator+(F8 a, F8 b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline F8 operator-(F8 a, F8 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline F8 operator*(F8 a, F8 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F8 operator/(F8 a, F8 b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline F8 fma(F8 a, F8 b, F8 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline F8 sqrt(F8 a) { return {_mm256_sqrt_ps(a.v)}; }
+
+struct F16 {
+  static constexpr std::int64_t kWidth = 16;
+  F8 low, high;
+  static F16 load(const float* from) { return {F8::load(from), F8::load(from + 8)}; }
+  static F16 all(float value) { return {F8::all(value), F8::all(value)}; }
+  static F16 bf16(const std::uint16_t* from) { return {F8::bf16(from), F8::bf16(from + 8)}; }
+  static F16 fp16(const std::uint16_t* from) { return {F8::fp16(from), F8::fp16(from + 8)}; }
+  static F16 int8(const std::int8_t* from) { return {F8::int8(from), F8::int8(from + 8)}; }
+  void store(float* to) const {
+    low.store(to);
+    high.store(to + 8);
+  }
+  static F16 add_fours(F16 a) { return {F8::add_fours(a.low), F8::add_fours(a.high)}; }
+  bool is_finite() const { return low.is_finite() && high.is_finite(); }
+  /// Bit k is set where element k is greater.
+  static std::uint32_t greater(F16 a, F16 b) {
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.low.v, b.low.v, _CMP_GT_OQ)) |
+                                      _mm256_movemask_ps(_mm256_cmp_ps(a.high.v, b.high.v, _CMP_GT_OQ)) << 8);
+  }
+};
+inline F16 operator+(F16 a, F16 b) { return {a.low + b.low, a.high + b.high}; }
+inline F16 operator-(F16 a, F16 b) { return {a.low - b.low, a.high - b.high}; }
+inline F16 operator*(F16 a, F16 b) { return {a.low * b.low, a.high * b.high}; }
+inline F16 operator/(F16 a, F16 b) { return {a.low / b.low, a.high / b.high}; }
+inline F16 fma(F16 a, F16 b, F16 c) { return {fma(a.low, b.low, c.low), fma(a.high, b.high, c.high)}; }
+inline F16 sqrt(F16 a) { return {sqrt(a.low), sqrt(a.high)}; }
+
+}  // namespace
+}  // namespace swallowtail::cpu
