@@ -11,30 +11,22 @@
 #include "kernels/cuda/device.h"
 #include "kernels/embedding.h"
 #include "kernels/optimizer.h"
+#include "kernels/row_update.h"
 
 namespace swallowtail::cuda {
-
-enum class RowType : std::uint8_t {
-  fp32,
-  fp16,
-  bf16,
-  int8  // fp32 scale, then dim signed bytes, padded to 4: value = scale * byte; forward only
-};
-constexpr std::int64_t row_bytes(RowType type, std::int64_t dim) {
-  return type == RowType::fp32 ? 4 * dim : type == RowType::int8 ? 4 + (dim + 3) / 4 * 4 : 2 * dim;
-}
 
 inline constexpr std::int64_t kMaxDim = 1024;
 
 struct DeviceTable {
-  void* rows = nullptr;      // [row_count] rows of row_bytes(type, dim)
+  void* rows = nullptr;      // [row_count] rows of row_bytes(format, dim)
   float* state = nullptr;    // [row_count, sparse_state_width]; backward only
   std::int64_t row_count = 0;
-  std::int64_t first_row = 0;   // rows of the tables before it: rows are numbered through all tables
+  std::int64_t first_row = 0;  // rows of the tables before it: rows are numbered through all tables
   std::int64_t out_column = 0;  // where the table's dim floats stand in a row of `out`
   std::int32_t dim = 0;
-  RowType type = RowType::fp32;
+  RowFormat format = RowFormat::fp32;  // int8: forward only
   Pooling pooling = Pooling::sum;  // sum or mean
+  RoundingKey rounding;            // of 16-bit rows; backward only
 };
 
 /// The tables of one launch, on both sides.
@@ -80,21 +72,25 @@ struct BackwardScratch {
   DeviceBuffer<std::byte> library;
 };
 
+inline constexpr unsigned long long kNoBadRow = ~0ULL;
+
 struct RowUpdate {
   OptimizerStep step;
   /// Rows with more ids than this are summed in pieces of this many by different blocks, and the pieces in their order:
   /// always the same bits, but not those of one sum from left to right. Zero: never.
   std::int64_t long_segment = 1024;
-  std::uint64_t seed = 0;  // of the stochastic rounding of 16-bit rows (see round_row)
 };
 
 /// Rows that occur in the batch are updated once, with the sum of their gradients in (bag, position) order.
 /// gradient  [batch, width] fp32, of the pooled vectors
-/// Rows      fp32, or fp16 and bf16 with stochastic rounding. The state is fp32.
+/// Rows      fp32; bf16 and fp16 are rounded stochastically as in kernels/row_update.h. The state is fp32.
+/// bad_row   [1], device: the least row, counted through all tables (first_row), whose gradient is not finite; such
+///           rows are left alone. The call sets it to kNoBadRow first.
 /// Errors    Failure: int8 rows, 2^32 ids or more.
 /// Cost      sort of the ids, then ids * dim * 4 bytes of gradients and the touched rows and states read and written.
 /// Source    sort, segment and fused update as in FBGEMM's exact optimizers (arXiv:2101.05615).
 void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, const float* gradient,
-                            const RowUpdate& update, BackwardScratch& scratch, Stream& stream);
+                            const RowUpdate& update, BackwardScratch& scratch, unsigned long long* bad_row,
+                            Stream& stream);
 
 }  // namespace swallowtail::cuda

@@ -88,6 +88,7 @@ float atomicAdd(float* address, float value);
 int atomicMax(int* address, int value);
 unsigned atomicMax(unsigned* address, unsigned value);
 int atomicMin(int* address, int value);
+unsigned long long atomicMin(unsigned long long* address, unsigned long long value);
 unsigned atomicOr(unsigned* address, unsigned value);
 int atomicExch(int* address, int value);
 int atomicCAS(int* address, int compare, int value);

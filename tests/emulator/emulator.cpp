@@ -99,8 +99,10 @@ std::vector<unsigned> Engine::order(unsigned count, std::uint64_t key) const {
 void Engine::resume(unsigned index) {
   thread = index;
   current_place = &threads_[index].place;
+  Unchecked::is_on = false;
   threads_[index].fiber->resume();
   current_place = nullptr;
+  Unchecked::is_on = false;
   if (!fault_.empty()) {
     const std::string fault = std::exchange(fault_, {});
     drop_fibers();
@@ -240,6 +242,7 @@ void Engine::sync_block(Site site) {
 
 void Engine::warp_operation(Site site, const char* name, std::uint32_t mask, void* mine, bool orders,
                             const std::function<void(const Lanes&)>& complete) {
+  const Unchecked own;
   const unsigned self = thread, my_lane = self % kWarp, first = self / kWarp * kWarp;
   Thread& me = threads_[self];
   if ((mask >> my_lane & 1) == 0) fail(fmt::format("{}: lane {} is not in its own mask {:#x}", name, my_lane, mask));

@@ -35,6 +35,20 @@ struct Place {
 /// The thread that runs now; null while host code runs.
 extern const Place* current_place;
 
+/// While one lives, accesses are the emulator's own. Without it the emulator could be caught in an inline function of
+/// the standard library whose instrumented copy the linker kept.
+class Unchecked {
+ public:
+  Unchecked() : before_(is_on) { is_on = true; }
+  ~Unchecked() { is_on = before_; }
+  Unchecked(const Unchecked&) = delete;
+  Unchecked& operator=(const Unchecked&) = delete;
+  static bool is_on;
+
+ private:
+  bool before_;
+};
+
 /// Ends the emulated kernel (from a thread: never returns) or throws Fault (from the host).
 [[noreturn]] void fail(const std::string& fact);
 [[noreturn]] void fail(const char* fact, const char* more = "");  // instrumented code has no strings of its own

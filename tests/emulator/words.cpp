@@ -90,6 +90,9 @@ unsigned atomicMax(unsigned* address, unsigned value) {
   return atomically(address, [=](unsigned old) { return std::max(old, value); });
 }
 int atomicMin(int* address, int value) { return atomically(address, [=](int old) { return std::min(old, value); }); }
+unsigned long long atomicMin(unsigned long long* address, unsigned long long value) {
+  return atomically(address, [=](unsigned long long old) { return std::min(old, value); });
+}
 unsigned atomicOr(unsigned* address, unsigned value) {
   return atomically(address, [=](unsigned old) { return old | value; });
 }
