@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <bit>
+
+#include "kernels/cuda/embedding_backward.cuh"
+#include "kernels/cuda/sort.h"
+
+namespace swallowtail::cuda {
+
+namespace {
+
+template <int kQuads>
+void update(const UpdateRows<1>& like, std::int64_t groups, Stream& stream) {
+  const std::int64_t blocks = divide_up(groups * like.lanes, kBlockThreads);
+  launch<kBlockThreads>({std::min(blocks, kMaxBlocks), 1}, 0, stream,
+                        UpdateRows<kQuads>{like.sorted, like.starts, like.count, like.first_chunk, like.partial_sums,
+                                           like.stride, like.rates, like.step, like.bad_row, like.lanes});
+}
+
+}  // namespace
+
+void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, const float* gradient,
+                            const RowUpdate& how, BackwardScratch& scratch, unsigned long long* bad_row,
+                            Stream& stream) {
+  for (const DeviceTable& table : tables.on_host())
+    if (table.format == RowFormat::int8) throw Failure("int8 rows are read only; train rows of fp32, bf16 or fp16");
+  const std::int64_t ids = bags.ids;
+  if (ids >= std::int64_t{1} << 32) throw Failure("a device takes fewer than 2^32 ids a step; make the batch smaller");
+  detail::fill(bad_row, 0xff, sizeof *bad_row, stream);  // kNoBadRow
+  if (ids == 0) return;
+
+  scratch.keys.reserve(ids);
+  scratch.sorted_keys.reserve(ids);
+  scratch.items.reserve(ids);
+  scratch.sorted_items.reserve(ids);
+  scratch.bags.reserve(ids);
+  scratch.scales.reserve(ids);
+  scratch.segment_of.reserve(ids);
+  scratch.starts.reserve(ids + 1);
+  scratch.segment_count.reserve(1);
+
+  launch<kBlockThreads>(grid_for(ids), 0, stream,
+                        LinearizeIds{tables.on_device(), tables.count(), bags, scratch.keys.data(),
+                                     scratch.items.data(), scratch.bags.data(), scratch.scales.data()});
+  const int bits = std::max(1, static_cast<int>(std::bit_width(static_cast<std::uint64_t>(tables.total_rows() - 1))));
+  sort_pairs(scratch.keys.data(), scratch.sorted_keys.data(), scratch.items.data(), scratch.sorted_items.data(), ids,
+             bits, scratch.library, stream);
+  launch<kBlockThreads>(grid_for(ids), 0, stream,
+                        MarkSegments{scratch.sorted_keys.data(), scratch.segment_of.data(), ids});
+  inclusive_sum(scratch.segment_of.data(), scratch.segment_of.data(), ids, scratch.library, stream);
+  launch<kBlockThreads>(
+      grid_for(ids), 0, stream,
+      PlaceSegments{scratch.segment_of.data(), scratch.starts.data(), scratch.segment_count.data(), ids});
+
+  const SortedGradients sorted{tables.on_device(),         tables.count(),
+                               scratch.sorted_keys.data(), scratch.sorted_items.data(),
+                               scratch.bags.data(),        scratch.scales.data(),
+                               gradient,                   bags.batch,
+                               tables.width()};
+  const auto quads = static_cast<int>(divide_up(tables.max_dim(), 4));
+  const int lanes = lanes_for(quads);
+  const std::int64_t stride = 4 * static_cast<std::int64_t>(quads), piece = how.long_segment;
+  const bool splits = piece > 0 && ids > piece;
+  if (splits) {
+    // A long segment of n > piece ids has at most 2n / piece pieces.
+    const std::int64_t most_chunks = 2 * ids / piece;
+    scratch.first_chunk.reserve(ids + 1);
+    scratch.partial_sums.reserve(most_chunks * stride);
+    launch<kBlockThreads>(grid_for(ids), 0, stream,
+                          CountChunks{scratch.starts.data(), scratch.segment_count.data(), scratch.first_chunk.data(),
+                                      ids, piece});
+    inclusive_sum(scratch.first_chunk.data(), scratch.first_chunk.data(), ids + 1, scratch.library, stream);
+    launch<kBlockThreads>({std::min(divide_up(most_chunks * lanes, kBlockThreads), kMaxBlocks), 1}, 0, stream,
+                          SumChunks{sorted, scratch.starts.data(), scratch.segment_count.data(),
+                                    scratch.first_chunk.data(), scratch.partial_sums.data(), piece, stride, lanes});
+  }
+  const UpdateRows<1> rows{sorted,
+                           scratch.starts.data(),
+                           scratch.segment_count.data(),
+                           splits ? scratch.first_chunk.data() : nullptr,
+                           splits ? scratch.partial_sums.data() : nullptr,
+                           stride,
+                           Rates(how.step),
+                           how.step.step,
+                           bad_row,
+                           lanes};
+  const int quads_a_lane = static_cast<int>(divide_up(quads, lanes));
+  const std::int64_t groups = std::min(ids, tables.total_rows());
+  if (quads_a_lane <= 1) return update<1>(rows, groups, stream);
+  if (quads_a_lane <= 2) return update<2>(rows, groups, stream);
+  if (quads_a_lane <= 4) return update<4>(rows, groups, stream);
+  update<8>(rows, groups, stream);
+}
+
+}  // namespace swallowtail::cuda
