@@ -1,8 +1,8 @@
 #include "trainer/ranking/ranking_tables.h"
 
 #include "parallel/all_to_all/measure_costs.h"
-#include "trainer/embedding/plan_tables.h"
 #include "trainer/embedding/table_options.h"
+#include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
 
@@ -29,7 +29,7 @@ std::unique_ptr<ShardedEmbedding> make_ranking_embedding(const RankerInput& inpu
   options.forward = *parse_wire(wire);
   options.backward =
       *parse_wire(experiment.has("parallel.wire_backward") ? experiment.text("parallel.wire_backward") : wire);
-  const ShardingPlan plan = plan_tables(tables, input.ranks);
+  const ShardingPlan plan = plan_as_asked(table_specs(tables), input.ranks.node_of());
   return std::make_unique<ShardedEmbedding>(std::move(tables), plan, options, input.ranks);
 }
 

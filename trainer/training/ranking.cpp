@@ -9,6 +9,7 @@
 #include <chrono>
 #include <optional>
 
+#include "trainer/checkpoint/named_step.h"
 #include "trainer/files/durable_file.h"
 #include "trainer/report/machine.h"
 #include "trainer/training/memory_bill.h"
@@ -56,21 +57,19 @@ json dry_run(const Experiment& experiment, Communicator& ranks) {
   return bill;
 }
 
-RunState resume(RankingSession& session, const fs::path& folder, RunReport& report) {
+RunState resume(RankingSession& session, const fs::path& folder, bool strict, RunReport& report) {
   std::vector<std::string> complaints;
-  const auto checkpoint = Checkpoint::newest_good(folder / "checkpoints", complaints);
+  const auto checkpoint =
+      restore_newest(folder / "checkpoints", session.ranks,
+                     [&](const Checkpoint& good) { restore_ranking(good, session); }, complaints, {.strict = strict});
   for (const std::string& complaint : complaints) report.note(complaint);
   if (!checkpoint) {
-    if (!complaints.empty())
-      throw Error{ExitCode::damaged, "no checkpoint of this run can be read", (folder / "checkpoints").string(),
-                  "start again with --force"};
     report.note("there is no checkpoint yet: starting at step 0");
     return {};
   }
   if (checkpoint->state().at("data").get<std::string>() != session.data.fingerprint)
     throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
                 "restore the data files, or start again with --force"};
-  restore_ranking(*checkpoint, session);
   report.note(fmt::format("resuming after step {}", checkpoint->step()));
   return run_state_from_json(checkpoint->state());
 }
@@ -126,7 +125,7 @@ OpenedRun open_ranking_run(const fs::path& run_dir, const std::string& checkpoin
                 run_dir.string(), "name a run of a ranking model"};
   auto session = std::make_unique<RankingSession>(
       experiment, open_interactions(experiment, run_dir, ranks, InteractionsFrom::run), ranks);
-  const std::int64_t step = find_step(run_dir / "checkpoints", checkpoint);
+  const std::int64_t step = named_step(run_dir / "checkpoints", checkpoint);
   restore_ranking(Checkpoint::open(run_dir / "checkpoints", step), *session);
   session->model->prepare_scores();
   return {std::move(session), step};
@@ -154,7 +153,7 @@ json train_ranking(const Experiment& experiment, const TrainRequest& request, Co
                     .quiet = request.quiet,
                     .tensorboard = experiment.boolean("report.tensorboard")});
   RunState state;
-  if (request.resume) state = resume(session, folder, report);
+  if (request.resume) state = resume(session, folder, request.strict, report);
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
   for (const std::string& note : session.data.notes) report.note(note);
   PhaseClock clock;

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "trainer/checkpoint/retention.h"
+#include "trainer/checkpoint/writer.h"
 namespace swallowtail {
 namespace {
 
@@ -173,11 +175,11 @@ void RankingLoop::save(RunState& state) {
   nlohmann::json saved = to_json(state);
   saved["data"] = session_.data.fingerprint;
   try {
-    save_checkpoint(checkpoints_, state.step, saved, ranking_tensors(session_), session_.ranks);
+    save_checkpoint(checkpoints_, {state.step, saved}, ranking_tensors(session_), session_.ranks);
     saved_step_ = state.step;
     failed_in_a_row_ = 0;
     if (session_.ranks.rank() == 0)
-      retire_checkpoints(checkpoints_, session_.experiment.integer("checkpoint.keep"), state.best_step);
+      retire_checkpoints(checkpoints_, session_.experiment.integer("checkpoint.keep"), {state.best_step});
   } catch (const Error& error) {
     // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
     if (error.code() != ExitCode::resources || ++failed_in_a_row_ >= kFailedSavesInARow) throw;

@@ -20,9 +20,6 @@ std::filesystem::path run_folder(const Experiment& experiment);
 std::optional<RunDirectory> open_run(const std::filesystem::path& folder, const Experiment& experiment,
                                      const TrainRequest& request, Communicator& ranks);
 
-/// The step that "best", "last" or "step-<n>" means. Errors: usage where the run has no such checkpoint.
-std::int64_t find_step(const std::filesystem::path& checkpoints, const std::string& wanted);
-
 /// Of the largest rank. Collective.
 std::int64_t peak_rss_bytes(Communicator& ranks);
 
