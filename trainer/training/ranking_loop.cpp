@@ -8,6 +8,7 @@
 
 #include "trainer/checkpoint/retention.h"
 #include "trainer/checkpoint/writer.h"
+
 namespace swallowtail {
 namespace {
 
