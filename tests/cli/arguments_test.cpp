@@ -13,7 +13,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 constexpr std::array kFlags{Flag{"force", "", ""}, Flag{"json", "", ""}, Flag{"data", "FILE", ""},
-                            Flag{"checkpoint", "WHICH", ""}};
+                            Flag{"checkpoint", "WHICH", ""}, Flag{"k", "N", ""}};
 
 Arguments parse(const Words& words) { return Arguments::parse("train", kFlags, words); }
 
@@ -46,6 +46,14 @@ TEST(Arguments, ARepeatedFlagKeepsItsOrderAndItsCommas) {
   EXPECT_EQ(arguments.value("data"), "k=v.csv");
   EXPECT_EQ(arguments.rest(), Words{"run"});
   EXPECT_TRUE(arguments.overrides().empty());
+}
+
+TEST(Arguments, AFlagMayHaveOneLetter) {
+  EXPECT_EQ(parse({"run", "--k", "5"}).value("k"), "5");
+  EXPECT_EQ(parse({"run", "--k", "5", "--k=7"}).values("k"), (Words{"5", "7"}));
+  EXPECT_EQ(parse({"run", "--k=5"}).rest(), Words{"run"});
+  EXPECT_NE(error_of({"run", "--k"}).find("--k needs a value"), std::string::npos);
+  EXPECT_NE(error_of({"run", "--j", "5"}), "no error");
 }
 
 TEST(Arguments, AnAbsentFlagGivesTheFallback) {

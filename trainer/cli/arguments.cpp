@@ -32,14 +32,25 @@ Arguments Arguments::parse(std::string_view command, std::span<const Flag> flags
         flags, [&](const Flag& flag) { return !flag.value.empty() && word == fmt::format("--{}", flag.name); });
   };
 
+  // cxxopts knows no long flag of one letter, such as --k.
+  const auto is_one_letter = [&](std::string_view word) {
+    return word.size() >= 3 && word.starts_with("--") && (word.size() == 3 || word[3] == '=') &&
+           std::ranges::any_of(flags, [&](const Flag& flag) { return flag.name == word.substr(2, 1); });
+  };
+
   // cxxopts would split an override's value at its commas, so overrides never reach it.
   std::vector<std::string> kept{"swallowtail"};
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (takes_value(words[i])) {
       if (i + 1 == words.size() || words[i + 1].starts_with("--"))
         throw Error{ExitCode::usage, fmt::format("{} needs a value", words[i]), "command line", see_help(command)};
-      kept.push_back(words[i] + "=" + words[i + 1]);
+      if (is_one_letter(words[i]))
+        parsed.flags_.emplace_back(words[i].substr(2), words[i + 1]);
+      else
+        kept.push_back(words[i] + "=" + words[i + 1]);
       ++i;
+    } else if (is_one_letter(words[i]) && words[i].size() > 3) {
+      parsed.flags_.emplace_back(words[i].substr(2, 1), words[i].substr(4));
     } else {
       (is_override(words[i]) ? parsed.overrides_ : kept).push_back(words[i]);
     }

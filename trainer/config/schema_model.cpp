@@ -20,7 +20,7 @@ const std::array kKeys{
         .default_value = "dlrm",
         .meaning = "which model: dlrm predicts clicks, the others rank the items of data.source: interactions",
         .choices = {"dlrm", "popularity", "item_knn", "ease", "bpr_mf", "lightgcn", "gru4rec", "sasrec", "mult_vae",
-                    "mult_dae", "gmf", "mlp", "neumf", "einmf"}},
+                    "mult_dae", "gmf", "mlp", "neumf", "einmf", "youtube"}},
     Key{.path = "model.embedding_dim",
         .kind = Kind::integer,
         .default_value = "16",

@@ -54,5 +54,6 @@ std::shared_ptr<RankingNetwork> make_gmf(const RankerInput& input);
 std::shared_ptr<RankingNetwork> make_mlp_ranker(const RankerInput& input);
 std::shared_ptr<RankingNetwork> make_neumf(const RankerInput& input);
 std::shared_ptr<RankingNetwork> make_einmf(const RankerInput& input);
+std::shared_ptr<RankingNetwork> make_youtube(const RankerInput& input);
 
 }  // namespace swallowtail

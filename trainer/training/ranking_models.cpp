@@ -31,6 +31,8 @@ const std::array kModels{
                 [](const RankerInput& input) { return make_torch_ranker(input, make_neumf); }},
     RankerEntry{"einmf", "neural factorization of ratings and of preference at once",
                 [](const RankerInput& input) { return make_torch_ranker(input, make_einmf); }},
+    RankerEntry{"youtube", "a tower over the mean of the history and the user's columns, softmax over the next item",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_youtube); }},
     RankerEntry{"bpr_mf", "products of user and item vectors, trained on pairs", make_bpr_mf},
 };
 }  // namespace

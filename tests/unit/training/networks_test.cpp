@@ -162,6 +162,7 @@ const std::string kNeuMf =
 const std::string kEinmf =
     "model: {type: einmf, embedding_dim: 4, tower: [8, 4]}\nembedding: {weight_decay: 0.01}\n"
     "train: {negatives_per_positive: 2}\n";
+const std::string kYouTube = "model: {type: youtube, embedding_dim: 4, tower: [8, 6], sequence_length: 5}\n";
 const Case kOtherModels[]{{kVae, make_mult_vae},     {kDae, make_mult_dae}, {kNeuMf, make_gmf},
                           {kNeuMf, make_mlp_ranker}, {kNeuMf, make_neumf},  {kEinmf, make_einmf}};
 

@@ -40,7 +40,7 @@ std::string small_rows() {
 }
 
 const std::string kSmall =
-    "data: {source: interactions, train: rows.csv, items: items.csv, split: {by: leave_one_out}}\n"
+    "data: {source: interactions, train: rows.csv, items: items.csv, users: users.csv, split: {by: leave_one_out}}\n"
     "run: {dir: run}\n"
     "report: {tensorboard: false, html: false}\n"
     "evaluation: {k: [3, 5]}\n";
@@ -50,6 +50,9 @@ void write_small(const TemporaryDirectory& directory) {
   std::string items = "item,kinds\n";
   for (int item = 0; item < 30; ++item) items += fmt::format("i{},{}|{}\n", item, item % 2 ? "odd" : "even", item % 5);
   directory.write("items.csv", items);
+  std::string users = "user,age,group\n";
+  for (int user = 0; user < 24; ++user) users += fmt::format("u{},{},{}\n", user, 20 + user, user % 2 ? "odd" : "even");
+  directory.write("users.csv", users);
 }
 
 const std::string kBpr =
@@ -74,6 +77,10 @@ json comparable(const json& summary) {
     kept[key] = summary.at(key);
   return kept;
 }
+
+const std::string kYouTube =
+    "model: {type: youtube, embedding_dim: 4, tower: [8], sequence_length: 5, dropout: 0.1}\n"
+    "train: {batch_size: 64, epochs: 2, optimizer: adam, learning_rate: 0.01, chunk: 16}\n";
 
 TEST(RankingRun, PopularityOfMl100kIsTheGolden) {
   const auto folder = shared_data("ml-100k/loo");
@@ -115,7 +122,7 @@ TEST(RankingRun, EveryModelIsTheSameOnAnyNumberOfRanks) {
   write_small(directory);
   for (const std::string& model : {std::string("model: {type: popularity}\n"), std::string("model: {type: item_knn}\n"),
                                    std::string("model: {type: ease, regularization: 2}\n"), kBpr, kGcn, kSasRec, kGru,
-                                   kVae, kDae, kNeuMf, kEinmf}) {
+                                   kVae, kDae, kNeuMf, kEinmf, kYouTube}) {
     const json one = comparable(run(directory, kSmall + model));
     for (const int world : {2, 3, 4})
       EXPECT_EQ(comparable(run(directory, kSmall + model, false, world)), one) << model << world << " ranks";
