@@ -1,8 +1,11 @@
 // Stands for the AVX variants where the processor is another: isa.cpp never chooses them there.
+#include "kernels/cpu/cross_kernels.h"
 #include "kernels/cpu/embedding_kernels.h"
 #include "kernels/cpu/factor_kernels.h"
 #include "kernels/cpu/interaction_kernels.h"
+#include "kernels/cpu/kmeans_kernels.h"
 #include "kernels/cpu/row_update_kernels.h"
+#include "kernels/cpu/top_k_kernels.h"
 
 namespace swallowtail::cpu {
 
@@ -14,5 +17,11 @@ const InteractionFamily& interaction_avx2() { return interaction_scalar(); }
 const InteractionFamily& interaction_avx512() { return interaction_scalar(); }
 const RowUpdateFamily& row_update_avx2() { return row_update_scalar(); }
 const RowUpdateFamily& row_update_avx512() { return row_update_scalar(); }
+const CrossFamily& cross_avx2() { return cross_scalar(); }
+const CrossFamily& cross_avx512() { return cross_scalar(); }
+const KmeansFamily& kmeans_avx2() { return kmeans_scalar(); }
+const KmeansFamily& kmeans_avx512() { return kmeans_scalar(); }
+const TopKFamily& top_k_avx2() { return top_k_scalar(); }
+const TopKFamily& top_k_avx512() { return top_k_scalar(); }
 
 }  // namespace swallowtail::cpu

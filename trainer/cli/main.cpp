@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/isa.h"
 #include "trainer/cli/command.h"
 #include "trainer/cli/failure.h"
 #include "trainer/config/reference.h"
@@ -66,6 +67,9 @@ int start(const std::vector<std::string>& words) {
     if (is_speaker) print_answer(fmt::format("swallowtail {}\n", SWALLOWTAIL_VERSION));
     return 0;
   }
+  if (const auto refusal = isa_refusal())
+    throw Error{ExitCode::usage, *refusal, "environment",
+                "leave SWALLOWTAIL_ISA out for the best that the machine has"};
   const Command& command = find_command(words[0]);
   std::vector<Flag> flags(command.flags.begin(), command.flags.end());
   flags.push_back({"json", "", ""});

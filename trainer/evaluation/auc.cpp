@@ -1,11 +1,16 @@
 #include "trainer/evaluation/auc.h"
 
+#include "kernels/auc.h"
 #include "trainer/evaluation/compensated_sum.h"
 #include "trainer/evaluation/ranked.h"
 
 namespace swallowtail {
 
 MetricValue auc(const Predictions& predictions) {
+  check_predictions(predictions);
+  // Samples that weigh alike are counted; weights and scores that are no probabilities take the general way.
+  if (predictions.weights.empty())
+    if (const auto area = exact_auc(predictions.probabilities, predictions.labels)) return area;
   const auto ranking = rank_by_score(predictions);
   if (ranking.positives <= 0 || ranking.negatives <= 0) return {};
   CompensatedSum won;  // weight of (positive, negative) pairs in the right order, ties by half

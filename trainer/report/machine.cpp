@@ -16,6 +16,8 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/isa.h"
+
 namespace swallowtail {
 namespace {
 
@@ -110,18 +112,6 @@ int usable_cores() {
   return static_cast<int>(std::thread::hardware_concurrency());  // more than 1,024 processors
 }
 
-std::string widest_isa() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) return "avx512";
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
-  return "sse2";
-#elif defined(__aarch64__)
-  return "neon";
-#else
-  return "scalar";
-#endif
-}
-
 }  // namespace
 
 MachineFacts machine_facts(const fs::path& root) {
@@ -130,7 +120,7 @@ MachineFacts machine_facts(const fs::path& root) {
   if (machine.cpu.empty()) machine.cpu = "unknown";
   machine.cores = usable_cores();
   machine.cpu_quota = cpu_quota(root);
-  machine.isa = widest_isa();
+  machine.isa = name_of(active_isa());
   read_memory(root, machine);
   utsname name{};
   if (::uname(&name) == 0) machine.kernel = fmt::format("{} {}", name.sysname, name.release);

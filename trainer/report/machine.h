@@ -12,7 +12,7 @@ struct MachineFacts {
   std::string cpu;                          // "AMD EPYC 9B14", or "unknown"
   int cores = 0;                            // that this process may use (affinity)
   double cpu_quota = 0;                     // cores' worth of time that the control group grants; 0: no limit
-  std::string isa;                          // widest vector instructions: "avx512", "avx2", "scalar", …
+  std::string isa;                          // that the kernels use: "avx512", "avx2" or "scalar"
   std::int64_t memory_total_bytes = 0;      // of the machine, or of the control group where that is less
   std::int64_t memory_available_bytes = 0;  // likewise, what is free or can be freed now
   bool is_memory_limited = false;           // by the control group

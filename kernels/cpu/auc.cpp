@@ -1,0 +1,80 @@
+#include "kernels/auc.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/cpu/radix_sort.h"
+#include "kernels/random.h"
+
+namespace swallowtail {
+
+namespace {
+
+constexpr int kFloatKeyBits = 32, kDoubleKeyBits = 64;
+constexpr int kSortedBits = 33;  // of a long key by digits; what still ties, which is little, by comparison
+
+/// Won pairs over all pairs of keys in rising order.
+template <typename Key>
+std::optional<double> area(const std::vector<Key>& keys) {
+  random::Uint128 won_twice = 0;
+  std::uint64_t positives = 0, negatives = 0;  // so far, so below
+  for (std::size_t i = 0; i < keys.size();) {
+    const Key score = keys[i] >> 1;
+    std::uint64_t of_group = 0, first = i;
+    for (; i < keys.size() && keys[i] >> 1 == score; ++i) of_group += keys[i] & 1;
+    const std::uint64_t others = i - first - of_group;
+    won_twice += static_cast<random::Uint128>(of_group) * (2 * negatives + others);
+    positives += of_group;
+    negatives += others;
+  }
+  if (positives == 0 || negatives == 0) return {};
+  return static_cast<double>(won_twice) / 2 / (static_cast<double>(positives) * static_cast<double>(negatives));
+}
+
+/// Keys that agree in their sorted upper bits come into order.
+void sort_ties(std::vector<std::uint64_t>& keys) {
+  constexpr int kLow = kDoubleKeyBits - kSortedBits;
+  for (std::size_t i = 0; i < keys.size();) {
+    std::size_t end = i + 1;
+    while (end < keys.size() && keys[end] >> kLow == keys[i] >> kLow) ++end;
+    if (end - i > 1)
+      std::sort(keys.begin() + static_cast<std::ptrdiff_t>(i), keys.begin() + static_cast<std::ptrdiff_t>(end));
+    i = end;
+  }
+}
+
+}  // namespace
+
+std::optional<double> exact_auc(std::span<const double> scores, std::span<const float> labels) {
+  const auto size = static_cast<std::int64_t>(scores.size());
+  const bool is_parallel = scores.size() >= cpu::kElementsForThreads;
+  std::vector<std::uint32_t> keys(scores.size());
+  bool is_float = true, is_negative = false;
+#pragma omp parallel for schedule(static) reduction(&& : is_float) reduction(|| : is_negative) if (is_parallel)
+  for (std::int64_t i = 0; i < size; ++i) {
+    const double score = scores[i] + 0.0;  // -0 and 0 are equal scores
+    const auto narrow = static_cast<float>(score);
+    is_float = is_float && static_cast<double>(narrow) == score;
+    is_negative = is_negative || score < 0;
+    keys[i] = std::bit_cast<std::uint32_t>(narrow) << 1 | static_cast<std::uint32_t>(labels[i] > 0.5F);
+  }
+  if (is_negative) return {};
+  if (is_float) {
+    std::vector<std::uint32_t> scratch;
+    cpu::radix_sort(keys, scratch, 0, kFloatKeyBits, [](std::uint32_t key) { return key; });
+    return area(keys);
+  }
+  keys = {};
+  std::vector<std::uint64_t> long_keys(scores.size()), scratch;
+#pragma omp parallel for schedule(static) if (is_parallel)
+  for (std::int64_t i = 0; i < size; ++i)
+    long_keys[i] = std::bit_cast<std::uint64_t>(scores[i] + 0.0) << 1 | static_cast<std::uint64_t>(labels[i] > 0.5F);
+  cpu::radix_sort(long_keys, scratch, kDoubleKeyBits - kSortedBits, kDoubleKeyBits,
+                  [](std::uint64_t key) { return key; });
+  sort_ties(long_keys);
+  return area(long_keys);
+}
+
+}  // namespace swallowtail
