@@ -20,9 +20,12 @@ struct TableRows {  // borrowed, changed
 };
 
 /// One step on the rows of `groups`. bag_gradients: as in row_gradient().
+/// bag_decay  [B] or empty: then step.weight_decay counts once a row; else, for all but adamw, once for each place of
+/// the
+///            row, times bag_decay of its bag
 /// Returns the least row whose gradient is not finite, or -1; such rows are left alone, all others are updated.
 std::int64_t update_rows(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
-                         std::span<const float* const> bag_gradients);
+                         std::span<const float* const> bag_gradients, std::span<const float> bag_decay = {});
 
 struct PackedTableRows {  // borrowed, changed
   std::byte* bytes;       // [rows, row_bytes]

@@ -1,5 +1,6 @@
 // Stands for the AVX variants where the processor is another: isa.cpp never chooses them there.
 #include "kernels/cpu/embedding_kernels.h"
+#include "kernels/cpu/factor_kernels.h"
 #include "kernels/cpu/interaction_kernels.h"
 #include "kernels/cpu/row_update_kernels.h"
 
@@ -7,6 +8,8 @@ namespace swallowtail::cpu {
 
 const EmbeddingFamily& embedding_avx2() { return embedding_scalar(); }
 const EmbeddingFamily& embedding_avx512() { return embedding_scalar(); }
+const FactorFamily& factor_avx2() { return factor_scalar(); }
+const FactorFamily& factor_avx512() { return factor_scalar(); }
 const InteractionFamily& interaction_avx2() { return interaction_scalar(); }
 const InteractionFamily& interaction_avx512() { return interaction_scalar(); }
 const RowUpdateFamily& row_update_avx2() { return row_update_scalar(); }

@@ -28,6 +28,16 @@ bool is_worth_threads(const RowGroups& groups, std::int64_t dim) noexcept {
   return std::ssize(groups.items) * (dim + 16) >= kWork;
 }
 
+float decay_of(const OptimizerStep& step, const RowGroups& groups, std::int64_t group,
+               std::span<const float> bag_decay) noexcept {
+  if (step.kind == Optimizer::adamw || step.weight_decay == 0 || bag_decay.empty())
+    return step.kind == Optimizer::adamw ? 0.0F : step.weight_decay;
+  float places = 0;
+  for (std::int64_t i = groups.starts[group]; i < groups.starts[group + 1]; ++i)
+    places += bag_decay[groups.items[i].bag];
+  return step.weight_decay * places;
+}
+
 void keep_least(std::int64_t& least, std::int64_t row) noexcept {
 #pragma omp critical(swallowtail_keep_least)
   if (least < 0 || row < least) least = row;
@@ -35,7 +45,7 @@ void keep_least(std::int64_t& least, std::int64_t row) noexcept {
 
 namespace {
 
-/// Walks the groups; `update(row, gradient)` makes one row's step.
+/// Walks the groups; `update(group, gradient)` makes one row's step.
 template <typename Update>
 std::int64_t walk(const RowGroups& groups, std::span<const float* const> bag_gradients, std::int64_t dim,
                   Update update) {
@@ -46,28 +56,29 @@ std::int64_t walk(const RowGroups& groups, std::span<const float* const> bag_gra
     std::vector<float> gradient(static_cast<std::size_t>(dim));
     for (std::int64_t group = range.begin; group < range.end; ++group) {
       row_gradient(groups, group, bag_gradients, dim, gradient.data());
-      if (!update(groups.rows[group], gradient)) keep_least(bad_row, groups.rows[group]);
+      if (!update(group, gradient)) keep_least(bad_row, groups.rows[group]);
     }
   }
   return bad_row;
 }
 
 /// False, and the row is left alone, where the gradient with its decay is not finite.
-bool step_row(const OptimizerStep& step, std::vector<float>& gradient, float* weights, float* state) {
+bool step_row(OptimizerStep step, float decay, std::vector<float>& gradient, float* weights, float* state) {
   const auto dim = std::ssize(gradient);
-  for (std::int64_t d = 0; d < dim; ++d) {
-    const bool decays = step.kind != Optimizer::adamw && step.weight_decay != 0;
-    if (!std::isfinite(decays ? gradient[d] + step.weight_decay * weights[d] : gradient[d])) return false;
-  }
+  for (std::int64_t d = 0; decay != 0 && d < dim; ++d) gradient[d] += decay * weights[d];
+  if (!std::ranges::all_of(gradient, [](float g) { return std::isfinite(g); })) return false;
+  if (step.kind != Optimizer::adamw) step.weight_decay = 0;  // it is in the gradient
   update_row(step, dim, weights, gradient.data(), state);
   return true;
 }
 
 std::int64_t update(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
-                    std::span<const float* const> bag_gradients) {
+                    std::span<const float* const> bag_gradients, std::span<const float> bag_decay) {
   const std::int64_t state_width = sparse_state_width(step.kind, table.dim);
-  return walk(groups, bag_gradients, table.dim, [&](std::int64_t row, std::vector<float>& gradient) {
-    return step_row(step, gradient, table.weights + row * table.dim, table.state + row * state_width);
+  return walk(groups, bag_gradients, table.dim, [&](std::int64_t group, std::vector<float>& gradient) {
+    const std::int64_t row = groups.rows[group];
+    return step_row(step, decay_of(step, groups, group, bag_decay), gradient, table.weights + row * table.dim,
+                    table.state + row * state_width);
   });
 }
 
@@ -75,11 +86,13 @@ std::int64_t update_packed(const OptimizerStep& step, const PackedTableRows& tab
                            const RowGroups& groups, std::span<const float* const> bag_gradients) {
   const std::int64_t state_width = sparse_state_width(step.kind, table.dim);
   const std::int64_t bytes = row_bytes(table.format, table.dim);
-  return walk(groups, bag_gradients, table.dim, [&](std::int64_t row, std::vector<float>& gradient) {
+  return walk(groups, bag_gradients, table.dim, [&](std::int64_t group, std::vector<float>& gradient) {
+    const std::int64_t row = groups.rows[group];
     std::byte* const packed = table.bytes + row * bytes;
     std::vector<float> weights(gradient.size());
     unpack_row(table.format, packed, table.dim, weights.data());
-    if (!step_row(step, gradient, weights.data(), table.state + row * state_width)) return false;
+    const float decay = decay_of(step, groups, group, {});
+    if (!step_row(step, decay, gradient, weights.data(), table.state + row * state_width)) return false;
     const std::uint64_t row_key = rounding_key(key, step.step, row);
     for (std::int64_t d = 0; d < table.dim; ++d) {
       const std::uint64_t draw = random::mix(row_key + static_cast<std::uint64_t>(d / 4)) >> (16 * (d % 4));
@@ -104,8 +117,8 @@ const RowUpdateFamily& row_update_scalar() {
 }  // namespace cpu
 
 std::int64_t update_rows(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
-                         std::span<const float* const> bag_gradients) {
-  return cpu::family().update(step, table, groups, bag_gradients);
+                         std::span<const float* const> bag_gradients, std::span<const float> bag_decay) {
+  return cpu::family().update(step, table, groups, bag_gradients, bag_decay);
 }
 
 std::int64_t update_rows(const OptimizerStep& step, const PackedTableRows& table, const RoundingKey& key,

@@ -8,15 +8,16 @@ namespace swallowtail::cpu {
 namespace {
 
 constexpr std::int64_t kLanes = 16;
-constexpr std::int64_t kRowsAhead = 6, kItemsAhead = 12;  // asked for before their use
-constexpr std::int64_t kMostPrefetch = 1024;              // bytes; the machine's own prefetcher sees the rest coming
+constexpr std::int64_t kRowsAhead = 24, kItemsAhead = 12;  // asked for before their use
+constexpr std::int64_t kMostPrefetch = 1024;               // bytes; the machine's own prefetcher sees the rest coming
 
-void prefetch_write(const void* at, std::int64_t bytes) {
+// Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
+[[gnu::always_inline]] inline void prefetch_write(const void* at, std::int64_t bytes) {
   const auto* line = static_cast<const char*>(at);
   for (std::int64_t i = 0; i < std::min(bytes, kMostPrefetch); i += 64) __builtin_prefetch(line + i, 1);
 }
 
-void prefetch_read(const void* at, std::int64_t bytes) {
+[[gnu::always_inline]] inline void prefetch_read(const void* at, std::int64_t bytes) {
   const auto* line = static_cast<const char*>(at);
   for (std::int64_t i = 0; i < std::min(bytes, kMostPrefetch); i += 64) __builtin_prefetch(line + i);
 }
@@ -72,23 +73,20 @@ struct Rates {
       : step(of),
         rate(F16::all(of.learning_rate)),
         epsilon(F16::all(of.epsilon)),
-        decay(F16::all(of.weight_decay)),
-        keep(F16::all(of.kind == Optimizer::adamw ? 1.0F - of.learning_rate * of.weight_decay : 1.0F)),
-        decays(of.kind != Optimizer::adamw && of.weight_decay != 0) {
+        keep(F16::all(of.kind == Optimizer::adamw ? 1.0F - of.learning_rate * of.weight_decay : 1.0F)) {
     const AdamScales scales =
         of.kind == Optimizer::adam || of.kind == Optimizer::adamw ? adam_scales(of) : AdamScales{};
     first_scale = F16::all(scales.first);
     second_scale = F16::all(scales.second);
   }
   const OptimizerStep& step;
-  F16 rate, epsilon, decay, keep, first_scale, second_scale;
-  bool decays;
+  F16 rate, epsilon, keep, first_scale, second_scale;
 };
 
 /// Sixteen columns from d on; row_rate is rowwise_adagrad's rate of the whole row.
 template <typename Weights>
-void step_block(const Rates& rates, const Weights& weights, F16 gradient, float* state, F16 row_rate, std::int64_t d,
-                std::int64_t dim) {
+[[gnu::always_inline]] inline void step_block(const Rates& rates, const Weights& weights, F16 gradient, float* state,
+                                              F16 row_rate, std::int64_t d, std::int64_t dim) {
   const std::int64_t count = dim - d;
   F16 weight = weights.load(d, count);
   switch (rates.step.kind) {
@@ -140,7 +138,7 @@ struct Gradient<0> {
 template <int kBlocks, typename Weights>
 bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
               std::span<const float* const> bag_gradients, std::int64_t dim, const Weights& weights, float* state,
-              float* scratch) {
+              float decay, float* scratch) {
   const std::int64_t blocks = kBlocks == 0 ? (dim + kLanes - 1) / kLanes : kBlocks;
   Gradient<kBlocks> gradient(scratch);
   for (std::int64_t b = 0; b < blocks; ++b) gradient.set(b, F16::all(0));
@@ -155,9 +153,9 @@ bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
       gradient.set(b, gradient.get(b) + scale * values);
     }
   }
-  if (rates.decays)
+  if (decay != 0)
     for (std::int64_t b = 0; b < blocks; ++b)
-      gradient.set(b, gradient.get(b) + rates.decay * weights.load(b * kLanes, dim - b * kLanes));
+      gradient.set(b, gradient.get(b) + F16::all(decay) * weights.load(b * kLanes, dim - b * kLanes));
   bool is_finite = true;
   for (std::int64_t b = 0; b < blocks; ++b) is_finite = is_finite && gradient.get(b).is_finite();
   if (!is_finite) return false;
@@ -177,10 +175,18 @@ bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
   return true;
 }
 
+/// What rows are updated from.
+struct Places {
+  const RowGroups& groups;
+  std::span<const float* const> bag_gradients;
+  std::span<const float> bag_decay;
+};
+
 /// Bytes and places of a table's rows, and Weights of one row.
 template <int kBlocks, typename WeightsOf>
 std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t bytes, float* states, std::int64_t dim,
-                  const RowGroups& groups, std::span<const float* const> bag_gradients, WeightsOf weights_of) {
+                  const Places& places, WeightsOf weights_of) {
+  const RowGroups& groups = places.groups;
   static_assert(kSquareColumns == 4, "add_fours adds four");
   const std::int64_t state_width = sparse_state_width(step.kind, dim), count = std::ssize(groups.rows);
   std::int64_t bad_row = -1;
@@ -189,7 +195,7 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
     const GroupRange range = groups_of_thread(groups, omp_get_thread_num(), omp_get_num_threads());
     const Rates rates(step);
     std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? dim + kLanes : 0));
-    const auto ask_for = [&](std::int64_t group) {
+    const auto ask_for = [&](std::int64_t group) __attribute__((always_inline)) {
       const std::int64_t row = groups.rows[group];
       prefetch_write(rows + row * bytes, bytes);
       prefetch_write(states + row * state_width, 4 * state_width);
@@ -199,8 +205,9 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
     for (std::int64_t group = range.begin; group < range.end; ++group) {
       if (group + kRowsAhead < count) ask_for(group + kRowsAhead);
       const std::int64_t row = groups.rows[group];
-      if (!step_row<kBlocks>(rates, groups, group, bag_gradients, dim, weights_of(row), states + row * state_width,
-                             scratch.data()))
+      const float decay = decay_of(step, groups, group, places.bag_decay);
+      if (!step_row<kBlocks>(rates, groups, group, places.bag_gradients, dim, weights_of(row),
+                             states + row * state_width, decay, scratch.data()))
         keep_least(bad_row, row);
     }
   }
@@ -209,27 +216,26 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
 
 template <typename WeightsOf>
 std::int64_t walk_any(const OptimizerStep& step, const std::byte* rows, std::int64_t bytes, float* states,
-                      std::int64_t dim, const RowGroups& groups, std::span<const float* const> bag_gradients,
-                      WeightsOf weights_of) {
+                      std::int64_t dim, const Places& places, WeightsOf weights_of) {
   switch (dim) {
     case 16:
-      return walk<1>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+      return walk<1>(step, rows, bytes, states, dim, places, weights_of);
     case 32:
-      return walk<2>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+      return walk<2>(step, rows, bytes, states, dim, places, weights_of);
     case 64:
-      return walk<4>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+      return walk<4>(step, rows, bytes, states, dim, places, weights_of);
     case 128:
-      return walk<8>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+      return walk<8>(step, rows, bytes, states, dim, places, weights_of);
     default:
-      return walk<0>(step, rows, bytes, states, dim, groups, bag_gradients, weights_of);
+      return walk<0>(step, rows, bytes, states, dim, places, weights_of);
   }
 }
 
 std::int64_t update(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
-                    std::span<const float* const> bag_gradients) {
+                    std::span<const float* const> bag_gradients, std::span<const float> bag_decay) {
   const auto weights_of = [&](std::int64_t row) { return Fp32Weights{table.weights + row * table.dim}; };
   return walk_any(step, reinterpret_cast<const std::byte*>(table.weights), 4 * table.dim, table.state, table.dim,
-                  groups, bag_gradients, weights_of);
+                  {groups, bag_gradients, bag_decay}, weights_of);
 }
 
 template <bool kIsBf16>
@@ -240,7 +246,7 @@ std::int64_t update_half(const OptimizerStep& step, const PackedTableRows& table
     return HalfWeights<kIsBf16>{reinterpret_cast<std::uint16_t*>(table.bytes + row * bytes),
                                 rounding_key(key, step.step, row)};
   };
-  return walk_any(step, table.bytes, bytes, table.state, table.dim, groups, bag_gradients, weights_of);
+  return walk_any(step, table.bytes, bytes, table.state, table.dim, {groups, bag_gradients, {}}, weights_of);
 }
 
 std::int64_t update_packed(const OptimizerStep& step, const PackedTableRows& table, const RoundingKey& key,

@@ -12,7 +12,7 @@ namespace swallowtail::cpu {
 
 struct RowUpdateFamily {
   std::int64_t (*update)(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
-                         std::span<const float* const> bag_gradients);
+                         std::span<const float* const> bag_gradients, std::span<const float> bag_decay);
   std::int64_t (*update_packed)(const OptimizerStep& step, const PackedTableRows& table, const RoundingKey& key,
                                 const RowGroups& groups, std::span<const float* const> bag_gradients);
 };
@@ -28,6 +28,10 @@ struct GroupRange {
 GroupRange groups_of_thread(const RowGroups& groups, std::int64_t thread, std::int64_t threads) noexcept;
 /// Whether a parallel region gains more than it costs.
 bool is_worth_threads(const RowGroups& groups, std::int64_t dim) noexcept;
+
+/// What a row's weights enter its gradient with.
+float decay_of(const OptimizerStep& step, const RowGroups& groups, std::int64_t group,
+               std::span<const float> bag_decay) noexcept;
 
 /// The least row that threads have named, or -1.
 void keep_least(std::int64_t& least, std::int64_t row) noexcept;

@@ -59,6 +59,13 @@ struct F16 {
   }
   static F16 add_fours(F16 a) { return {F8::add_fours(a.low), F8::add_fours(a.high)}; }
   bool is_finite() const { return low.is_finite() && high.is_finite(); }
+  /// Halves are added until one number is left.
+  static float halved_sum(F16 a) {
+    const __m256 eight = _mm256_add_ps(a.low.v, a.high.v);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
   /// Bit k is set where element k is greater.
   static std::uint32_t greater(F16 a, F16 b) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.low.v, b.low.v, _CMP_GT_OQ)) |

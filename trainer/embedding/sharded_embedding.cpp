@@ -331,7 +331,7 @@ void ShardedEmbedding::update(std::int64_t step, float rate_factor) {
   std::vector<std::int64_t> source_offset = backward_.recv_offsets;  // of the next shard's gradients
   std::vector<const float*> gradients;
   std::vector<std::size_t> split;  // shards whose rows' statistic spans ranks: they wait for each other's squares
-  std::vector<RowUpdate> waiting;
+  std::vector<SplitRowUpdate> waiting;
   const auto optimizer_of = [&](std::size_t s) {
     OptimizerStep optimizer = tables_[own[s].table].optimizer;
     optimizer.learning_rate *= rate_factor;
@@ -358,14 +358,12 @@ void ShardedEmbedding::update(std::int64_t step, float rate_factor) {
       source_offset[rank] += wire_bytes(options_.backward, vectors, cols);
     }
     group_by_row(stream.view(), own[s].shard.rows, table.pooling, groups_, stream.bag_sizes);
-    const bool waits = splits_row_statistic(own[s].table);
-    RowUpdate& update = waits ? waiting.emplace_back() : row_update_;
-    const OptimizerStep optimizer = optimizer_of(s);
-    update.gather(table, shards_[s], optimizer, groups_, gradients);
-    if (waits)
+    if (splits_row_statistic(own[s].table)) {
+      waiting.emplace_back().gather(table, shards_[s], optimizer_of(s), groups_, gradients);
       split.push_back(s);
-    else
-      update.apply(table, shards_[s], optimizer, averaging_, update.squares(table, shards_[s]));
+    } else {
+      update_shard(table, shards_[s], optimizer_of(s), averaging_, groups_, gradients);
+    }
   }
   if (std::ranges::none_of(std::views::iota(std::size_t{0}, tables_.size()),
                            [&](std::size_t t) { return splits_row_statistic(static_cast<std::int64_t>(t)); }))
@@ -383,13 +381,13 @@ bool ShardedEmbedding::splits_row_statistic(std::int64_t table) const {
 /// The squares of all columns of the touched rows, brought together from the owners of the columns: they got the same
 /// ids, so they have touched the same rows in the same order. [split shard][touched rows, pieces of the whole row].
 std::vector<std::vector<float>> ShardedEmbedding::exchange_squares(std::span<const std::size_t> split,
-                                                                   std::span<const RowUpdate> updates) {
+                                                                   std::span<const SplitRowUpdate> updates) {
   const int self = exchange_.rank(), world_size = exchange_.world_size();
   const auto& own = layout_.shards[static_cast<std::size_t>(self)];
   std::vector<std::vector<float>> mine, whole(split.size());
   for (std::size_t i = 0; i < split.size(); ++i) {
     const EmbeddingTable& table = tables_[own[split[i]].table];
-    mine.push_back(updates[i].squares(table, shards_[split[i]]));
+    mine.push_back(updates[i].squares(shards_[split[i]]));
     whole[i].resize(static_cast<std::size_t>(updates[i].touched() * square_count(table.dim)));
   }
   const auto each_part = [&](auto function) {

@@ -113,7 +113,7 @@ class ShardedEmbedding {
   void gather_gradient(int owner, const HeldShard& held, float* vectors) const;
   bool splits_row_statistic(std::int64_t table) const;
   std::vector<std::vector<float>> exchange_squares(std::span<const std::size_t> split,
-                                                   std::span<const RowUpdate> updates);
+                                                   std::span<const SplitRowUpdate> updates);
 
   std::vector<EmbeddingTable> tables_;
   ShardingPlan plan_;
@@ -135,7 +135,6 @@ class ShardedEmbedding {
   std::vector<std::vector<const float*>> arrived_rows_;
   std::vector<float> arrived_;  // decoded rows that arrived_rows_ points to
   RowGroups groups_;
-  RowUpdate row_update_;
 };
 
 }  // namespace swallowtail

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/random.h"
+#include "kernels/row_update.h"
 #include "parallel/error.h"
 
 namespace swallowtail {
@@ -21,6 +22,49 @@ void catch_up(const Averaging& averaging, std::int64_t from, std::int64_t to, st
   for (std::int64_t d = 0; d < cols; ++d) average[d] = weights[d] + rested * (average[d] - weights[d]);
 }
 
+/// The weight average of the rows that a step touches; nothing to do without averaging.
+class AverageOfRows {
+ public:
+  AverageOfRows(TableShard& shard, const std::optional<Averaging>& averaging, std::int64_t step,
+                std::span<const std::int64_t> rows)
+      : shard_(shard), averaging_(averaging), step_(step), rows_(rows) {}
+  /// The steps in which these rows rested.
+  void before_update() {
+    each_row([&](std::int64_t row, const float* weights, float* average) {
+      catch_up(*averaging_, shard_.average_step[row], step_ - 1, shard_.shard.cols, weights, average);
+      shard_.average_step[row] = step_;
+    });
+  }
+  void after_update() {
+    const auto new_share = static_cast<float>(averaging_ ? 1.0 - averaging_->decay(step_) : 0.0);
+    each_row([&](std::int64_t, const float* weights, float* average) {
+      for (std::int64_t d = 0; d < shard_.shard.cols; ++d) average[d] += new_share * (weights[d] - average[d]);
+    });
+  }
+
+ private:
+  template <typename Function>
+  void each_row(Function function) {
+    if (!averaging_) return;
+    const std::int64_t cols = shard_.shard.cols, count = std::ssize(rows_);
+#pragma omp parallel for schedule(static) if (count >= kRowsForThreads)
+    for (std::int64_t i = 0; i < count; ++i)
+      function(rows_[i], shard_.weights.data() + rows_[i] * cols, shard_.average.data() + rows_[i] * cols);
+  }
+
+  TableShard& shard_;
+  const std::optional<Averaging>& averaging_;
+  std::int64_t step_;
+  std::span<const std::int64_t> rows_;
+};
+
+[[noreturn]] void refuse_row(const EmbeddingTable& table, const TableShard& shard, const OptimizerStep& step,
+                             std::int64_t row) {
+  throw Error{ExitCode::numbers, fmt::format("the gradient of an embedding row is not finite in step {}", step.step),
+              fmt::format("table '{}' row {}", table.name, shard.row_at(row)),
+              "lower the learning rate, or look for extreme values in the data"};
+}
+
 }  // namespace
 
 TableShard make_shard(const EmbeddingTable& table, std::int64_t index, const Shard& shard, const RowOrder& order,
@@ -29,30 +73,49 @@ TableShard make_shard(const EmbeddingTable& table, std::int64_t index, const Sha
   made.table = index;
   made.shard = shard;
   made.order = order;
+  const std::int64_t state_width = sparse_state_width(table.optimizer.kind, shard.cols);
   made.weights.resize(static_cast<std::size_t>(shard.rows * shard.cols));
-  if (table.init != EmbeddingInit::zero) {
-    const std::uint64_t purpose = random::purpose("embedding") ^ random::purpose(table.name);
-#pragma omp parallel for schedule(static)
-    for (std::int64_t i = 0; i < shard.rows; ++i) {
-      const auto row = static_cast<std::uint64_t>(made.row_at(i));
-      for (std::int64_t d = 0; d < shard.cols; ++d) {
-        const std::uint64_t key = random::bits(seed, purpose, row, static_cast<std::uint64_t>(shard.first_col + d));
-        const double unit = table.init == EmbeddingInit::normal ? random::normal(key) : 2 * random::uniform(key) - 1;
-        made.weights[static_cast<std::size_t>(i * shard.cols + d)] = static_cast<float>(unit * table.init_scale);
-      }
-    }
-  }
-  made.state.assign(static_cast<std::size_t>(shard.rows * sparse_state_width(table.optimizer.kind, shard.cols)),
-                    table.initial_accumulator);
+  made.state.resize(static_cast<std::size_t>(shard.rows * state_width));
   if (averaging) {
-    made.average = made.weights;
-    made.average_step.assign(static_cast<std::size_t>(shard.rows), 0);
+    made.average.resize(made.weights.size());
+    made.average_step.resize(static_cast<std::size_t>(shard.rows));
+  }
+  const std::uint64_t purpose = random::purpose("embedding") ^ random::purpose(table.name);
+  // Rows that lie together are first written by one thread, as they are later updated.
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < shard.rows; ++i) {
+    float* const weights = made.weights.data() + i * shard.cols;
+    const auto row = static_cast<std::uint64_t>(made.row_at(i));
+    for (std::int64_t d = 0; d < shard.cols; ++d) {
+      if (table.init == EmbeddingInit::zero) {
+        weights[d] = 0;
+        continue;
+      }
+      const std::uint64_t key = random::bits(seed, purpose, row, static_cast<std::uint64_t>(shard.first_col + d));
+      const double unit = table.init == EmbeddingInit::normal ? random::normal(key) : 2 * random::uniform(key) - 1;
+      weights[d] = static_cast<float>(unit * table.init_scale);
+    }
+    std::fill_n(made.state.data() + i * state_width, state_width, table.initial_accumulator);
+    if (!averaging) continue;
+    std::copy_n(weights, shard.cols, made.average.data() + i * shard.cols);
+    made.average_step[i] = 0;
   }
   return made;
 }
 
-void RowUpdate::gather(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
-                       const RowGroups& groups, std::span<const float* const> bag_gradients) {
+void update_shard(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
+                  const std::optional<Averaging>& averaging, const RowGroups& groups,
+                  std::span<const float* const> bag_gradients) {
+  AverageOfRows average(shard, averaging, step.step, groups.rows);
+  average.before_update();
+  const std::int64_t bad_row =
+      update_rows(step, {shard.weights.data(), shard.state.data(), shard.shard.cols}, groups, bag_gradients);
+  if (bad_row >= 0) refuse_row(table, shard, step, bad_row);
+  average.after_update();
+}
+
+void SplitRowUpdate::gather(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
+                            const RowGroups& groups, std::span<const float* const> bag_gradients) {
   const std::int64_t cols = shard.shard.cols;
   rows_ = groups.rows;
   gradients_.resize(static_cast<std::size_t>(touched() * cols));
@@ -64,8 +127,7 @@ void RowUpdate::gather(const EmbeddingTable& table, TableShard& shard, const Opt
   }
 }
 
-std::vector<float> RowUpdate::squares(const EmbeddingTable& table, const TableShard& shard) const {
-  if (table.optimizer.kind != Optimizer::rowwise_adagrad) return {};
+std::vector<float> SplitRowUpdate::squares(const TableShard& shard) const {
   const std::int64_t cols = shard.shard.cols, pieces = square_count(cols);
   std::vector<float> squares(static_cast<std::size_t>(touched() * pieces));
   for (std::int64_t group = 0; group < touched(); ++group)
@@ -73,39 +135,28 @@ std::vector<float> RowUpdate::squares(const EmbeddingTable& table, const TableSh
   return squares;
 }
 
-void RowUpdate::apply(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
-                      const std::optional<Averaging>& averaging, std::span<const float> squares) {
+void SplitRowUpdate::apply(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
+                           const std::optional<Averaging>& averaging, std::span<const float> squares) {
   const std::int64_t cols = shard.shard.cols;
   const std::int64_t state_width = sparse_state_width(step.kind, cols), pieces = square_count(table.dim);
-  const auto new_share = static_cast<float>(averaging ? 1.0 - averaging->decay(step.step) : 0.0);
+  AverageOfRows average(shard, averaging, step.step, rows_);
+  average.before_update();
   std::int64_t bad_row = -1;
 #pragma omp parallel for schedule(static) if (touched() >= kRowsForThreads)
   for (std::int64_t group = 0; group < touched(); ++group) {
     const std::int64_t row = rows_[group];
     const float* gradient = gradients_.data() + group * cols;
     if (!std::all_of(gradient, gradient + cols, [](float g) { return std::isfinite(g); })) {
-#pragma omp atomic write
-      bad_row = row;
+#pragma omp critical
+      bad_row = bad_row < 0 ? row : std::min(bad_row, row);
       continue;
     }
-    float* weights = shard.weights.data() + row * cols;
-    float* average = averaging ? shard.average.data() + row * cols : nullptr;
-    if (average) {  // the steps in which this row rested
-      catch_up(*averaging, shard.average_step[row], step.step - 1, cols, weights, average);
-      shard.average_step[row] = step.step;
-    }
-    apply_row(step, cols, weights, gradient, shard.state.data() + row * state_width,
-              squares.empty() ? 0.0F
-                              : mean_square(squares.subspan(static_cast<std::size_t>(group * pieces),
-                                                            static_cast<std::size_t>(pieces)),
-                                            table.dim));
-    if (average)
-      for (std::int64_t d = 0; d < cols; ++d) average[d] += new_share * (weights[d] - average[d]);
+    apply_row(step, cols, shard.weights.data() + row * cols, gradient, shard.state.data() + row * state_width,
+              mean_square(squares.subspan(static_cast<std::size_t>(group * pieces), static_cast<std::size_t>(pieces)),
+                          table.dim));
   }
-  if (bad_row >= 0)
-    throw Error{ExitCode::numbers, fmt::format("the gradient of an embedding row is not finite in step {}", step.step),
-                fmt::format("table '{}' row {}", table.name, shard.row_at(bad_row)),
-                "lower the learning rate, or look for extreme values in the data"};
+  if (bad_row >= 0) refuse_row(table, shard, step, bad_row);
+  average.after_update();
 }
 
 void settle(TableShard& shard, const Averaging& averaging, std::int64_t step) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/embedding.h"
+#include "kernels/huge_pages.h"
 #include "kernels/weight_average.h"
 #include "parallel/sharding/sharding_plan.h"
 #include "trainer/embedding/embedding_table.h"
@@ -18,10 +19,10 @@ struct TableShard {
   std::int64_t table = 0;  // index among the model's tables
   Shard shard;
   RowOrder order;
-  std::vector<float> weights;              // [rows, cols]
-  std::vector<float> state;                // [rows, sparse_state_width(cols)]
-  std::vector<float> average;              // [rows, cols], or empty without averaging
-  std::vector<std::int64_t> average_step;  // [rows] the step up to which `average` is true
+  HugeVector<float> weights;              // [rows, cols]
+  HugeVector<float> state;                // [rows, sparse_state_width(cols)]
+  HugeVector<float> average;              // [rows, cols], or empty without averaging
+  HugeVector<std::int64_t> average_step;  // [rows] the step up to which `average` is true
 
   std::int64_t row_at(std::int64_t i) const noexcept { return order.row_at(shard.first_row + i); }
 };
@@ -30,17 +31,23 @@ struct TableShard {
 TableShard make_shard(const EmbeddingTable& table, std::int64_t index, const Shard& shard, const RowOrder& order,
                       std::uint64_t seed, bool averaging);
 
-/// The rows that a batch touches of one shard, with their gradients: brought up in two parts, because row-wise Adagrad
-/// needs the squares of columns that lie elsewhere.
-class RowUpdate {
+/// One optimizer step on the rows of `groups`, which are this shard's. bag_gradients: as in row_gradient. Not for
+/// rowwise_adagrad where the row's columns lie on several ranks: SplitRowUpdate.
+/// Errors: numbers, naming table and row, where a gradient is not finite; that row is left alone.
+void update_shard(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
+                  const std::optional<Averaging>& averaging, const RowGroups& groups,
+                  std::span<const float* const> bag_gradients);
+
+/// The same in two parts, because row-wise Adagrad needs the squares of columns that lie elsewhere: the gradients of
+/// the touched rows wait for them.
+class SplitRowUpdate {
  public:
-  /// Gathers the gradients of all rows of `groups` and adds the L2 decay. bag_gradients: as in row_gradient.
+  /// Gathers the gradients of all rows of `groups` and adds the L2 decay.
   void gather(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step, const RowGroups& groups,
               std::span<const float* const> bag_gradients);
-  /// [touched rows, square_count(cols)], for rowwise_adagrad; empty for others.
-  std::vector<float> squares(const EmbeddingTable& table, const TableShard& shard) const;
-  /// Applies the optimizer. `squares` [touched rows, square_count(dim)] of the whole rows for rowwise_adagrad.
-  /// Errors: numbers, naming table and row, where a gradient is not finite; that row is left alone.
+  /// [touched rows, square_count(cols)]
+  std::vector<float> squares(const TableShard& shard) const;
+  /// Applies the optimizer. `squares` [touched rows, square_count(dim)] of the whole rows. Errors: as update_shard.
   void apply(const EmbeddingTable& table, TableShard& shard, const OptimizerStep& step,
              const std::optional<Averaging>& averaging, std::span<const float> squares);
   std::int64_t touched() const noexcept { return static_cast<std::int64_t>(rows_.size()); }

@@ -196,14 +196,12 @@ class Probe {
       for (std::int64_t i = 0; i < lookups; ++i) pointers.push_back(gradients.data() + i * table.dim);
       OptimizerStep step = table.optimizer;
       RowGroups groups;
-      RowUpdate rows;
       const double seconds = time([&] {
         ++step.step;
         group_by_row(view(batches[call++ % kBatches]), shard.shard.rows, Pooling::sum, groups);
-        rows.gather(table, shard, step, groups, pointers);
-        rows.apply(table, shard, step, {}, rows.squares(table, shard));
+        update_shard(table, shard, step, {}, groups, pointers);
       });
-      touched = static_cast<double>(rows.touched());
+      touched = static_cast<double>(groups.rows.size());
       return seconds;
     };
     double few_rows = 0, cached_rows = 0, whole_rows = 0;

@@ -50,7 +50,7 @@ std::int64_t any_dim() {
 }
 
 TEST(PooledLookup, EveryInstructionSetGivesTheSameBits) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const auto format = *rc::gen::element(RowFormat::fp32, RowFormat::bf16, RowFormat::fp16, RowFormat::int8);
     const auto pooling = *rc::gen::element(Pooling::sum, Pooling::mean, Pooling::none);
     const std::int64_t dim = any_dim(), rows = 1 + *rc::gen::inRange<std::int64_t>(0, 60);
@@ -108,7 +108,7 @@ TEST(PooledLookup, EveryInstructionSetGivesTheSameBits) {
         if (pooling == Pooling::mean && end > begin) sum /= static_cast<double>(end - begin);
         RC_ASSERT(std::abs(scalar[bag * dim + d] - sum) <= 1e-5 * (size + 1e-6));
       }
-  });
+  }));
 }
 
 struct UpdateCase {
@@ -172,7 +172,7 @@ Updated updated(const UpdateCase& of, std::optional<RowFormat> format, std::int6
 }
 
 TEST(RowUpdate, EveryInstructionSetAndThreadCountGivesTheSameBits) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const UpdateCase of = any_update();
     const auto format = *rc::gen::element<std::optional<RowFormat>>(std::nullopt, RowFormat::bf16, RowFormat::fp16);
     const auto poisoned = *rc::gen::element<std::int64_t>(-1, -1, 12345);
@@ -185,12 +185,12 @@ TEST(RowUpdate, EveryInstructionSetAndThreadCountGivesTheSameBits) {
       omp_set_num_threads(1);
       RC_ASSERT(shared == scalar);
     }
-  });
+  }));
 }
 
 /// The fused update is the three steps that it fuses: gradient, decay, optimizer, on rows in any order.
 TEST(RowUpdate, IsTheUpdateOfEachRowFromItsGradient) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const UpdateCase of = any_update();
     const Updated got = updated(of, {});
     UpdateCase none = of;
@@ -214,7 +214,7 @@ TEST(RowUpdate, IsTheUpdateOfEachRowFromItsGradient) {
     for (auto& [row, sum] : sums)
       update_row(of.step, of.dim, wanted.weights.data() + row * of.dim, sum.data(), wanted.state.data() + row * width);
     RC_ASSERT(got == wanted);
-  });
+  }));
 }
 
 }  // namespace

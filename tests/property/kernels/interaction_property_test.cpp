@@ -48,7 +48,7 @@ Found both_ways(const Sample& of) {
 }
 
 TEST(DotInteraction, EveryInstructionSetGivesTheSameBits) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const auto dim =
         *rc::gen::oneOf(rc::gen::element<std::int64_t>(16, 32, 64, 128), rc::gen::inRange<std::int64_t>(1, 150));
     const auto features = *rc::gen::weightedOneOf<std::int64_t>(
@@ -59,7 +59,7 @@ TEST(DotInteraction, EveryInstructionSetGivesTheSameBits) {
                         *rc::gen::arbitrary<std::uint64_t>()};
     const Found scalar = under(Isa::scalar, [&] { return both_ways(sample); });
     for (const Isa isa : wide_isas()) RC_ASSERT(under(isa, [&] { return both_ways(sample); }) == scalar);
-  });
+  }));
 }
 
 }  // namespace

@@ -1,0 +1,59 @@
+// Losses of one sample from its scores. Internal linkage, as exp_log.h.
+#pragma once
+
+#include "kernels/cpu/exp_log.h"
+
+namespace swallowtail::cpu {
+namespace {
+
+/// scores [1 + K], the positive's first, become the derivatives by them; gives the loss.
+inline float bpr_loss(float weight, std::int64_t negatives, float* scores) noexcept {
+  const float share = weight / static_cast<float>(negatives), positive = scores[0];
+  float loss = 0, sum = 0;
+  for (std::int64_t k = 1; k <= negatives; ++k) {
+    const float margin = positive - scores[k];
+    loss += softplus(-margin);
+    scores[k] = share / (1 + exp_of(margin));
+    sum += scores[k];
+  }
+  scores[0] = -sum;
+  return share * loss;
+}
+
+inline float softmax_loss(float weight, std::int64_t negatives, const std::int64_t* negative_items,
+                          std::int64_t positive_item, float* scores) noexcept {
+  float largest = scores[0];
+  const auto counts = [&](std::int64_t k) { return k == 0 || negative_items[k - 1] != positive_item; };
+  for (std::int64_t k = 1; k <= negatives; ++k)
+    if (counts(k)) largest = std::max(largest, scores[k]);
+  const float positive = scores[0] - largest;
+  float sum = 0;
+  for (std::int64_t k = 0; k <= negatives; ++k) {
+    scores[k] = counts(k) ? exp_of(scores[k] - largest) : 0.0F;
+    sum += scores[k];
+  }
+  for (std::int64_t k = 0; k <= negatives; ++k) scores[k] = weight * (scores[k] / sum);
+  scores[0] -= weight;
+  return weight * (log_of(sum) - positive);
+}
+
+/// Either, from the scores of sample t with bias and correction.
+inline float loss_of(const ScoreTask& task, std::int64_t t, float* scores) noexcept {
+  const std::int64_t negatives = task.batch.negatives_each();
+  const std::int64_t* items = task.batch.negatives.data() + t * negatives;
+  const float* bias = task.tables.item_bias;
+  if (bias != nullptr) {
+    scores[0] += bias[task.batch.positives[t]];
+    for (std::int64_t k = 0; k < negatives; ++k) scores[1 + k] += bias[items[k]];
+  }
+  const float weight = task.batch.weights.empty() ? 1.0F : task.batch.weights[t];
+  if (task.loss == FactorLoss::bpr) return bpr_loss(weight, negatives, scores);
+  if (!task.log_q.positives.empty()) {
+    scores[0] -= task.log_q.positives[t];
+    for (std::int64_t k = 0; k < negatives; ++k) scores[1 + k] -= task.log_q.negatives[t * negatives + k];
+  }
+  return softmax_loss(weight, negatives, items, task.batch.positives[t], scores);
+}
+
+}  // namespace
+}  // namespace swallowtail::cpu
