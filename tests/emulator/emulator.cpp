@@ -17,6 +17,7 @@ namespace swallowtail::emulator {
 namespace {
 
 constexpr std::size_t kStackBytes = 128 * 1024;
+constexpr std::size_t kPageBytes = 4096;
 constexpr unsigned kWarp = 32;
 
 enum class Wait : std::uint8_t { none, block, warp, left };
@@ -130,11 +131,11 @@ void Engine::run(const Launch& asked) {
   if (have < size) threads_.resize(size);
   for (std::size_t i = have; i < threads_.size(); ++i)
     threads_[i].fiber = std::make_unique<Fiber>(kStackBytes, [this, i] {
-      // Near enough: what lies above this frame is the fiber's own, and the lowest page is a guard.
-      const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+      // The stack's mapping ends at the page's end above the fiber's first frames; its lowest page is a guard.
+      const auto top = (reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) + kPageBytes) / kPageBytes * kPageBytes;
       Place& place = threads_[i].place;
-      place.stack_end = reinterpret_cast<const std::byte*>(here + 1024);
-      place.stack_begin = reinterpret_cast<const std::byte*>(here - (kStackBytes - 4096));
+      place.stack_end = reinterpret_cast<const std::byte*>(top);
+      place.stack_begin = reinterpret_cast<const std::byte*>(top - kStackBytes);
       for (;;) {
         launch->thread(launch->arguments);
         threads_[i].wait = Wait::left;

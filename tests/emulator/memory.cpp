@@ -121,7 +121,9 @@ void add_read(Stamp& reads, const Place& here) {
   reads.clock = std::max(reads.clock, mine.clock);
 }
 
-void check_race(Shadow& shadow, const std::byte* address, Access access, const Place& here) {
+void check_race(Shadow& shadow, const std::byte* address, Access access, const Place& here, bool of_block) {
+  if (of_block && shadow.write.block != here.block) shadow.write = {};  // another block's shared memory
+  if (of_block && shadow.read.block != here.block) shadow.read = {};
   if (access == Access::read) {
     if (!is_ordered(shadow.write, here))
       fail(fmt::format("race: reads {} without a barrier after a write by {}", name_place(address), who(shadow.write)));
@@ -159,7 +161,7 @@ void check_arena(Arena& arena, const std::byte* address, std::size_t bytes, Acce
                        name_place(arena.base + i)));
     if (access != Access::write && state == uninitialised)
       fail(fmt::format("{} {} memory that nothing wrote, {}", verb(access), arena.what, name_place(arena.base + i)));
-    if (current_place) check_race(arena.shadow[i], arena.base + i, access, *current_place);
+    if (current_place) check_race(arena.shadow[i], arena.base + i, access, *current_place, &arena == &memory().shared);
     if (access != Access::read) state = initialised;
   }
 }

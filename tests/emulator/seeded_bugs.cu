@@ -181,7 +181,8 @@ struct UninitialisedShared {
   void operator()(SharedMemory shared) const {
     float* const tile = shared.take<float>(kThreads);
     if (!kBug || threadIdx.x != 5) tile[threadIdx.x] = 1;
-    data[threadIdx.x] = tile[threadIdx.x];
+    __syncthreads();
+    if (blockIdx.x == 0) data[threadIdx.x] = tile[threadIdx.x ^ 1];
   }
 };
 template <bool kBug>
@@ -283,6 +284,7 @@ constexpr Seeded kSeeded[]{
     {"BlocksShareAWord twin", seeded<BlocksShareAWord, false>, ""},
     SWALLOWTAIL_PAIR(PlainSumAcrossThreads, "race: "),
     {"PlainSumAcrossThreads twin on two blocks", seeded<PlainSumAcrossThreads, false>, ""},
+    {"each block's own shared memory, on two blocks", seeded<UninitialisedShared, false>, ""},
     {"AtomicThenPlainRead", atomic_then_read, "race: "},
     SWALLOWTAIL_PAIR(DivergentBarrier, "divergent barrier: 40 threads wait"),
     SWALLOWTAIL_PAIR(TwoBarriers, "divergent barrier: threads wait at"),
