@@ -7,6 +7,7 @@
 
 #include "parallel/communicator.h"
 #include "trainer/checkpoint/checkpoint.h"
+#include "trainer/checkpoint/save.h"
 #include "trainer/config/experiment.h"
 #include "trainer/data/interactions.h"
 #include "trainer/evaluation/ranked_lists.h"
