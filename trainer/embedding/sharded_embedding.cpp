@@ -160,7 +160,7 @@ void ShardedEmbedding::size_vectors() {
     table_start_.push_back(table_start_.back() + vectors * table.dim);
   }
   pooled_.assign(static_cast<std::size_t>(table_start_.back()), 0.0F);
-  gradient_.resize(static_cast<std::size_t>(table_start_.back()));  // every pass overwrites it
+  gradient_.assign(static_cast<std::size_t>(table_start_.back()), 0.0F);
 }
 
 void ShardedEmbedding::finish_lookup() {

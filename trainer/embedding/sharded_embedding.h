@@ -73,7 +73,7 @@ class ShardedEmbedding {
   void finish_lookup();
   /// [B_local, dim of t], or [ids, dim] without pooling; valid until the next lookup.
   std::span<float> pooled(std::int64_t table) { return part(pooled_, table); }
-  /// The same shape; overwritten by the model's backward, valid until exchange_gradient.
+  /// The same shape, zero after lookup; to be written by the model's backward, valid until exchange_gradient.
   std::span<float> pooled_gradient(std::int64_t table) { return part(gradient_, table); }
   void exchange_gradient() {
     start_gradient();

@@ -122,7 +122,7 @@ TEST(SequenceModels, HistoriesOfAnyLengthAreReadFromTheirEnd) {
     long_one.insert(long_one.end(), six.begin(), six.end());
     const auto scores = scores_of(*network, {six, long_one, {}, {3}, six});
     EXPECT_TRUE(torch::allclose(scores[0], scores[1], 0, 1e-6)) << yaml;
-    EXPECT_TRUE(torch::equal(scores[0], scores[4])) << yaml;
+    EXPECT_TRUE(torch::allclose(scores[0], scores[4], 0, 1e-6)) << yaml;  // BLAS may round rows differently
     EXPECT_TRUE(torch::isfinite(scores).all().item<bool>()) << yaml;  // also of no item at all
     // Neighbours in the batch, with other lengths, change nothing.
     EXPECT_TRUE(torch::allclose(scores_of(*network, {{3}})[0], scores[3], 0, 1e-6)) << yaml;
