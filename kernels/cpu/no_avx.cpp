@@ -4,6 +4,7 @@
 #include "kernels/cpu/factor_kernels.h"
 #include "kernels/cpu/interaction_kernels.h"
 #include "kernels/cpu/kmeans_kernels.h"
+#include "kernels/cpu/machine_limits_kernels.h"
 #include "kernels/cpu/row_update_kernels.h"
 #include "kernels/cpu/top_k_kernels.h"
 
@@ -23,5 +24,7 @@ const KmeansFamily& kmeans_avx2() { return kmeans_scalar(); }
 const KmeansFamily& kmeans_avx512() { return kmeans_scalar(); }
 const TopKFamily& top_k_avx2() { return top_k_scalar(); }
 const TopKFamily& top_k_avx512() { return top_k_scalar(); }
+const MachineLimitsFamily& machine_limits_avx2() { return machine_limits_scalar(); }
+const MachineLimitsFamily& machine_limits_avx512() { return machine_limits_scalar(); }
 
 }  // namespace swallowtail::cpu
