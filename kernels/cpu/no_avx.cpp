@@ -4,8 +4,10 @@
 #include "kernels/cpu/factor_kernels.h"
 #include "kernels/cpu/interaction_kernels.h"
 #include "kernels/cpu/kmeans_kernels.h"
+#include "kernels/cpu/machine_limits_kernels.h"
 #include "kernels/cpu/row_update_kernels.h"
 #include "kernels/cpu/top_k_kernels.h"
+#include "kernels/cpu/wire_kernels.h"
 
 namespace swallowtail::cpu {
 
@@ -23,5 +25,9 @@ const KmeansFamily& kmeans_avx2() { return kmeans_scalar(); }
 const KmeansFamily& kmeans_avx512() { return kmeans_scalar(); }
 const TopKFamily& top_k_avx2() { return top_k_scalar(); }
 const TopKFamily& top_k_avx512() { return top_k_scalar(); }
+const MachineLimitsFamily& machine_limits_avx2() { return machine_limits_scalar(); }
+const MachineLimitsFamily& machine_limits_avx512() { return machine_limits_scalar(); }
+const WireFamily& wire_avx2() { return wire_scalar(); }
+const WireFamily& wire_avx512() { return wire_scalar(); }
 
 }  // namespace swallowtail::cpu

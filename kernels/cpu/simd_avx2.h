@@ -11,6 +11,8 @@
 namespace swallowtail::cpu {
 namespace {
 
+constexpr bool kHas512Bits = false;
+
 struct F8 {
   static constexpr std::int64_t kWidth = 8;
   __m256 v;

@@ -14,6 +14,8 @@
 namespace swallowtail::cpu {
 namespace {
 
+constexpr bool kHas512Bits = true;
+
 struct F8 {
   static constexpr std::int64_t kWidth = 8;
   __m256 v;

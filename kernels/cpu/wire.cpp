@@ -7,16 +7,16 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/cpu/half.h"
+#include "kernels/cpu/variants.h"
+#include "kernels/cpu/wire_kernels.h"
+
+#include "kernels/cpu/wire_body.h"
 
 namespace swallowtail {
 
-namespace {
+const cpu::WireFamily& cpu::wire_scalar() { return cpu::kFamily; }
 
-using cpu::from_bf16;
-using cpu::from_fp16;
-using cpu::to_bf16;
-using cpu::to_fp16;
+namespace {
 
 constexpr std::array kNames{
     std::pair{Wire::fp32, std::string_view("fp32")}, std::pair{Wire::bf16, std::string_view("bf16")},
@@ -25,63 +25,7 @@ constexpr std::array kNames{
 /// What a block of these columns really travels as.
 Wire effective(Wire wire, std::int64_t cols) noexcept { return wire == Wire::int8 && cols <= 4 ? Wire::bf16 : wire; }
 
-/// The largest magnitude of finite values; infinity where a value is not finite.
-float largest_of(const float* values, std::int64_t count) noexcept {
-  float largest = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (!std::isfinite(values[i])) return std::numeric_limits<float>::infinity();
-    largest = std::max(largest, std::abs(values[i]));
-  }
-  return largest;
-}
-
-/// The power of two that brings `largest` into [2^14, 2^15).
-float fp16_scale(float largest) noexcept {
-  if (largest == 0 || !std::isfinite(largest)) return 1;
-  int exponent = 0;
-  std::frexp(largest, &exponent);
-  return std::ldexp(1.0F, std::clamp(15 - exponent, -126, 127));
-}
-
-void encode_fp16(const float* values, std::int64_t count, std::byte* out) noexcept {
-  const float scale = fp16_scale(largest_of(values, count));
-  std::memcpy(out, &scale, sizeof scale);
-  out += sizeof scale;
-  for (std::int64_t i = 0; i < count; ++i, out += 2) {
-    const std::uint16_t half = to_fp16(values[i] * scale);
-    std::memcpy(out, &half, sizeof half);
-  }
-}
-
-void decode_fp16(const std::byte* bytes, std::int64_t count, float* out) noexcept {
-  float scale = 1;
-  std::memcpy(&scale, bytes, sizeof scale);
-  bytes += sizeof scale;
-  for (std::int64_t i = 0; i < count; ++i, bytes += 2) {
-    std::uint16_t half = 0;
-    std::memcpy(&half, bytes, sizeof half);
-    out[i] = from_fp16(half) / scale;
-  }
-}
-
-void encode_int8(const float* vector, std::int64_t cols, std::byte* out) noexcept {
-  const float largest = largest_of(vector, cols);
-  const float scale = std::isfinite(largest) ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
-  std::memcpy(out, &scale, sizeof scale);
-  out += sizeof scale;
-  for (std::int64_t d = 0; d < cols; ++d) {
-    // A scale that underflows to a few last places can make the quotient leave the range.
-    const float level = scale > 0 ? std::clamp(std::nearbyint(vector[d] / scale), -127.0F, 127.0F) : 0.0F;
-    out[d] = static_cast<std::byte>(static_cast<std::int8_t>(level));
-  }
-}
-
-void decode_int8(const std::byte* bytes, std::int64_t cols, float* out) noexcept {
-  float scale = 0;
-  std::memcpy(&scale, bytes, sizeof scale);
-  bytes += sizeof scale;
-  for (std::int64_t d = 0; d < cols; ++d) out[d] = scale * static_cast<float>(static_cast<std::int8_t>(bytes[d]));
-}
+const cpu::WireFamily& family() { return cpu::of_active_isa(cpu::wire_scalar, cpu::wire_avx2, cpu::wire_avx512); }
 
 }  // namespace
 
@@ -119,16 +63,11 @@ void encode(Wire wire, const float* values, std::int64_t vectors, std::int64_t c
       std::memcpy(out, values, static_cast<std::size_t>(count) * sizeof(float));
       return;
     case Wire::bf16:
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::uint16_t half = to_bf16(values[i]);
-        std::memcpy(out + 2 * i, &half, sizeof half);
-      }
-      return;
+      return family().encode_bf16(values, count, out);
     case Wire::fp16:
-      return encode_fp16(values, count, out);
+      return family().encode_fp16(values, count, out);
     case Wire::int8:
-      for (std::int64_t v = 0; v < vectors; ++v) encode_int8(values + v * cols, cols, out + v * (4 + cols));
-      return;
+      return family().encode_int8(values, vectors, cols, out);
   }
 }
 
@@ -140,17 +79,11 @@ void decode(Wire wire, const std::byte* bytes, std::int64_t vectors, std::int64_
       std::memcpy(out, bytes, static_cast<std::size_t>(count) * sizeof(float));
       return;
     case Wire::bf16:
-      for (std::int64_t i = 0; i < count; ++i) {
-        std::uint16_t half = 0;
-        std::memcpy(&half, bytes + 2 * i, sizeof half);
-        out[i] = from_bf16(half);
-      }
-      return;
+      return family().decode_bf16(bytes, count, out);
     case Wire::fp16:
-      return decode_fp16(bytes, count, out);
+      return family().decode_fp16(bytes, count, out);
     case Wire::int8:
-      for (std::int64_t v = 0; v < vectors; ++v) decode_int8(bytes + v * (4 + cols), cols, out + v * cols);
-      return;
+      return family().decode_int8(bytes, vectors, cols, out);
   }
 }
 

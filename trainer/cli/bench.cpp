@@ -20,9 +20,10 @@ constexpr std::array kFlags{
     Flag{"largest", "BYTES", "alltoall: the largest chunk a peer (4194304)"},
     Flag{"simulate", "CLUSTER", "alltoall: no measurement; the times on h100, h200 or a cluster file"},
     Flag{"world-size", "N", "alltoall --simulate: ranks, several with commas (64,256,1024,4096)"},
+    Flag{"only", "NAME", "kernels: those whose family's name contains this"},
     Flag{"rails", "N", "alltoall --simulate: NICs a node, where the cluster's number is not wanted"},
 };
-const std::array kBenches{&kBenchAllToAll};
+const std::array kBenches{&kBenchAllToAll, &kBenchKernels};
 
 /// More running programs than this, beside ours, and a time says as much of them as of us.
 constexpr double kMostLoad = 0.3;
@@ -79,14 +80,18 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
 const Command kBench{
     .name = "bench",
     .summary = "measures what this machine, or simulates what a cluster, does",
-    .usage = "alltoall [flags]",
+    .usage = "alltoall|kernels [flags]",
     .flags = kFlags,
     .notes =
         "alltoall: each algorithm of the embedding exchange, auto and MPI_Alltoallv itself, from 16 B to 4 MB a peer,\n"
         "in turns, beside the times that the cost model predicts, and the sizes at which auto changes its choice.\n"
+        "kernels: embedding, interaction, bpr, auc and wire kernels of this process's threads, each beside the limit "
+        "that\n"
+        "was measured in turns with it. SWALLOWTAIL_ISA chooses the instruction set.\n"
         "A machine with a load average above 0.3 is refused.",
     .examples =
         "mpirun -n 4 swallowtail bench alltoall --json\n"
+        "swallowtail bench kernels --only interaction\n"
         "swallowtail bench alltoall --simulate h100 --world-size 1024 --rails 1",
     .run = run};
 

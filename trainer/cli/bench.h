@@ -27,5 +27,6 @@ struct Bench {
 bool measures_machine(const Arguments& arguments);
 
 extern const Bench kBenchAllToAll;
+extern const Bench kBenchKernels;
 
 }  // namespace swallowtail::cli

@@ -1,0 +1,51 @@
+// The limits over wide registers. Included after a simd_*.h, under its target.
+#pragma once
+
+namespace swallowtail::cpu {
+namespace {
+
+constexpr std::int64_t kAhead = 24;
+constexpr int kChains = 10;  // more than latency times units
+
+float gather(const float* table, std::span<const std::int64_t> ids, std::int64_t dim) {
+  F16 sum[4] = {F16::all(0), F16::all(0), F16::all(0), F16::all(0)};
+  const auto count = static_cast<std::int64_t>(ids.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i + kAhead < count)
+      for (std::int64_t d = 0; d < dim; d += 16) __builtin_prefetch(table + ids[i + kAhead] * dim + d);
+    const float* row = table + ids[i] * dim;
+    for (std::int64_t d = 0; d < dim; d += 16) sum[d / 16 % 4] = sum[d / 16 % 4] + F16::load(row + d);
+  }
+  return F16::halved_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+void modify(float* table, std::span<const std::int64_t> ids, std::int64_t dim) {
+  const F16 step = F16::all(1e-6F);
+  const auto count = static_cast<std::int64_t>(ids.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i + kAhead < count)
+      for (std::int64_t d = 0; d < dim; d += 16) __builtin_prefetch(table + ids[i + kAhead] * dim + d, 1);
+    float* row = table + ids[i] * dim;
+    for (std::int64_t d = 0; d < dim; d += 16) (F16::load(row + d) + step).store(row + d);
+  }
+}
+
+double multiply_add(std::int64_t rounds, float* sink) {
+  using Widest = std::conditional_t<kHas512Bits, F16, F8>;
+  Widest chain[kChains];
+  for (Widest& one : chain) one = Widest::all(1);
+  const Widest factor = Widest::all(0.999F), term = Widest::all(1e-3F);
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (Widest& one : chain) one = fma(one, factor, term);
+  for (const Widest& one : chain) {
+    float last[Widest::kWidth];
+    one.store(last);
+    *sink += last[0];
+  }
+  return 2.0 * Widest::kWidth * kChains * static_cast<double>(rounds);
+}
+
+constexpr MachineLimitsFamily kFamily{gather, modify, multiply_add};
+
+}  // namespace
+}  // namespace swallowtail::cpu

@@ -1,0 +1,17 @@
+// What the machine does at best, measured by loops that do nothing else: the figures beside which kernels are judged.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace swallowtail {
+
+/// Adds up the rows that `ids` name, asking for rows ahead of their use, and writes nothing but one number: the most
+/// that a lookup can do. table [rows, dim]; dim a multiple of 16.
+float gather_rows(const float* table, std::span<const std::int64_t> ids, std::int64_t dim);
+/// Reads and writes each of these rows once: the most that an update can do.
+void modify_rows(float* table, std::span<const std::int64_t> ids, std::int64_t dim);
+/// Independent chains of fused multiply-adds; returns the number of floating-point operations.
+double multiply_add(std::int64_t rounds, float* sink);
+
+}  // namespace swallowtail

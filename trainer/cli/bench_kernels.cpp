@@ -1,0 +1,26 @@
+#include "kernels/isa.h"
+#include "trainer/cli/bench.h"
+#include "trainer/cli/kernel_timings.h"
+
+namespace swallowtail::cli {
+namespace {
+
+BenchReport run(const Arguments& arguments, Ranks& ranks) {
+  if (ranks.world_size() > 1)
+    throw Error{ExitCode::usage, "bench kernels measures one process", "command line", "start it without mpirun"};
+  BenchReport report;
+  const auto timings = time_kernels({.only = std::string(arguments.value("only", ""))});
+  if (timings.empty())
+    throw Error{ExitCode::usage, "no kernel's name contains what --only says", "command line",
+                "give embedding, interaction, bpr, auc or wire"};
+  for (const KernelTiming& timing : timings) report.results.push_back(to_json(timing));
+  report.more = {{"isa", name_of(active_isa())}};
+  report.text = table_of(timings);
+  return report;
+}
+
+}  // namespace
+
+const Bench kBenchKernels{.name = "kernels", .summary = "the CPU kernels beside the machine's limits", .run = run};
+
+}  // namespace swallowtail::cli
