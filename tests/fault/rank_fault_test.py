@@ -76,6 +76,8 @@ def words_of(kind, place, odd):
     if kind == "die":  # the one who sees it may not have come to the call yet
         return rf"error: rank {odd} died( before {call} was over)?, at {here} for \d+ s, its process is gone; ", (137, 5)
     if kind == "stop":
+        if place == "all_reduce":  # what it had begun before may not have left it: the others may still wait for that
+            call = rf"(dense|pooled) gradients \(step {step}\)"
         if place == "inside all_reduce":  # it had come: some of the others may have its share, and miss it a call later
             call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
         return rf"error: rank {odd} missed {call} for 3 s, at {here} for \d+ s, its process has been silent for \d+ s; ", (5,)
