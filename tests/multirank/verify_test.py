@@ -31,8 +31,8 @@ for ranks in (2, 4):
     print(f"mpirun -n {ranks}: {len(real['cases'])} cases have the same bits")
 
 # Not with Adam, which makes a small gradient's sign into a whole step: one ReLU that rounds to the other side is seen.
-    fast = verify(2, "train.deterministic=false", "embedding.optimizer=rowwise_adagrad", "train.optimizer=adagrad",
-                  "--steps", "100", "--every-sharding")
+fast = verify(2, "train.deterministic=false", "embedding.optimizer=rowwise_adagrad", "train.optimizer=adagrad",
+              "--steps", "100", "--every-sharding")
 assert fast["equal"] and not fast["bitwise"] and 0 < fast["max_relative_difference"] <= fast["bound"] == 1e-5, fast
 print(f"fast mode after 100 steps: {fast['max_relative_difference']:.2g}")
 
