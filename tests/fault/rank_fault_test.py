@@ -78,12 +78,14 @@ def words_of(kind, place, odd):
     if kind == "stop":
         if place == "all_reduce":  # what it had begun before may not have left it: the others may still wait for that
             call = rf"(dense|pooled) gradients \(step {step}\)"
+        if place == "inside pairwise shuffle":  # a round that it still answered may have let the others go on
+            call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
         if place == "inside all_reduce":  # it had come: some of the others may have its share, and miss it a call later
             call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
         return rf"error: rank {odd} missed {call} for 3 s, at {here} for \d+ s, its process has been silent for \d+ s; ", (5,)
     if kind == "spin":
         if place == "between messages":  # its messages may have been all that the others waited for in that call
-            call = rf"(pooled vectors|loss) \(step {step}\)"
+            call = rf"((pooled vectors|loss) \(step {step}\)|input counts \(step {step + 1}\))"
         return rf"error: rank {odd} missed {call} for 3 s, at {here} for \d+ s; ", (5,)
     side = {"other_step": (operation, step + 1, ""), "other_detail": (operation, step, " with detail .*"),
             "other_operation": ("odd operation", step, "")}[kind]

@@ -52,7 +52,7 @@ def check(folder, name, model):
     written = {}
     for ranks in (1, 2, 4):
         run, lists = folder / f"{name}-{ranks}", folder / f"{name}-{ranks}.tsv"
-        summary = swallowtail(ranks, "train", experiment, "--json", "--quiet", f"run.dir={run}")
+        summary = swallowtail(ranks, "train", experiment, "--json", "--quiet", f"run.dir={run}", "train.threads=1")
         swallowtail(ranks, "evaluate", run, "--json", "--rankings", lists)
         written[ranks] = (curve(run), summary["validation"], summary["test"], summary["slices"], lists.read_text())
         assert written[ranks] == written[1], f"{name}: {ranks} ranks differ from 1"

@@ -33,7 +33,8 @@ wait_for 200 has_ended || broken "the job is $(state) after 200 s"
 [ "$(state)" = COMPLETED ] || broken "the job ended as $(state)"
 [ "$(grep -c 'ended with 75' "$work/job.log")" = 2 ] || broken "the log does not hold two stops"
 
-"$program" train "${arguments[@]}" run.dir="$work/whole" --quiet 2> "$work/whole.log" || broken "the whole run failed"
+(cd "$root" && "$program" train "${arguments[@]}" run.dir="$work/whole" --quiet 2> "$work/whole.log") ||
+  broken "the whole run failed: $(cat "$work/whole.log")"
 for run in run whole; do
   "$program" export "$work/$run" --checkpoint last --to "$work/$run.safetensors" 2> /dev/null || broken "no export of $run"
   "$program" verify "$work/$run" 2>> "$work/verify.log" || broken "$run is not good"
