@@ -58,8 +58,8 @@ def check(folder, name, model):
         assert written[ranks] == written[1], f"{name}: {ranks} ranks differ from 1"
     if name != "item_knn":
         parts = folder / f"{name}-parts"
-        swallowtail(2, "train", experiment, "--json", "--quiet", f"run.dir={parts}", "train.max_steps=5", "checkpoint.every_steps=1")
-        resumed = swallowtail(1, "train", experiment, "--json", "--quiet", f"run.dir={parts}", "--resume")
+        swallowtail(2, "train", experiment, "--json", "--quiet", f"run.dir={parts}", "train.threads=1", "train.max_steps=5", "checkpoint.every_steps=1")
+        resumed = swallowtail(1, "train", experiment, "--json", "--quiet", f"run.dir={parts}", "train.threads=1", "--resume")
         assert resumed["test"] == written[1][2], f"{name}: the resumed run ends elsewhere"
     user, items = written[1][4].splitlines()[1].split("\t")
     answer = swallowtail(2, "recommend", folder / f"{name}-1", "--user", user, "--k", 10, "--json")
