@@ -13,4 +13,16 @@ namespace swallowtail {
 FactorStep bpr_step(const OptimizerStep& step, const FactorTables& tables, const TripletBatch& batch,
                     FactorScratch& scratch);
 
+/// Which of the K negatives of a sample count: all, or the one that scores best (the first of equals), whose loss then
+/// is the sample's; the others have gradients of zero. Source: Zhang et al., SIGIR 2013.
+enum class BprNegatives : std::uint8_t { all, hardest };
+
+/// The first half of such a step, for rows whose update is made elsewhere: the tables are read, and their optimizer
+/// states may be null. Returns the loss, and leaves in `scratch`
+///   coefficients    [B, 1 + K] by which the sample's user row enters the gradients of its items (and 1 that of a bias)
+///   user_gradients  [B, dim]
+///   losses          [B]
+double bpr_gradients(const FactorTables& tables, const TripletBatch& batch, BprNegatives negatives,
+                     FactorScratch& scratch);
+
 }  // namespace swallowtail

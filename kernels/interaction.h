@@ -15,6 +15,7 @@ struct InteractionShape {
   std::int64_t dim = 0;     // D
   bool itself = false;      // the diagonal too
   bool concatenate = true;  // out begins with the first vector (the bottom MLP's)
+  std::int64_t stride = 0;  // floats from sample to sample of out; 0: interaction_width
 };
 
 /// F(F-1)/2, or F(F+1)/2 with `itself`.
@@ -23,12 +24,12 @@ std::int64_t interaction_pairs(std::int64_t features, bool itself) noexcept;
 std::int64_t interaction_width(std::int64_t features, const InteractionShape& shape) noexcept;
 
 /// vectors  F pointers to [B, D] fp32 row-major
-/// out      [B, interaction_width] fp32, overwritten
+/// out      [B, stride] fp32; the first interaction_width of each are overwritten
 void dot_interaction_forward(const InteractionShape& shape, std::span<const float* const> vectors, float* out);
 
 /// grad_vectors[i] = grad_out's first D columns (i = 0, with `concatenate`) + sum over j = 0 … F - 1 of g_ij *
 /// vectors[j], added in this order by fused multiply-adds; g_ij is the gradient of the pair (i, j), twice that for i =
-/// j with `itself`, 0 for i = j without. grad_out      [B, interaction_width] grad_vectors  F pointers to [B, D],
+/// j with `itself`, 0 for i = j without. grad_out      [B, stride] grad_vectors  F pointers to [B, D],
 /// overwritten
 void dot_interaction_backward(const InteractionShape& shape, std::span<const float* const> vectors,
                               const float* grad_out, std::span<float* const> grad_vectors);

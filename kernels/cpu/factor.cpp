@@ -53,21 +53,29 @@ void even_offsets(std::int64_t bags, std::int64_t step, std::vector<std::int64_t
   for (std::int64_t bag = 0; bag <= bags; ++bag) offsets[bag] = bag * step;
 }
 
+/// Coefficients, user gradients and losses into the scratch; the sum of the losses.
+double score_batch(const FactorTables& tables, const TripletBatch& batch, const SamplingLogQ& log_q, FactorLoss loss,
+                   FactorScratch& scratch) {
+  const std::int64_t size = batch.size();
+  scratch.coefficients.resize(static_cast<std::size_t>(size * (1 + batch.negatives_each())));
+  scratch.user_gradients.resize(static_cast<std::size_t>(size * tables.dim));
+  scratch.losses.resize(static_cast<std::size_t>(size));
+  family().score({tables, batch, log_q, loss, scratch});
+  double sum = 0;
+  for (const float one : scratch.losses) sum += one;
+  return sum;
+}
+
 FactorStep factor_step(const OptimizerStep& step, const FactorTables& tables, const TripletBatch& batch,
                        const SamplingLogQ& log_q, FactorLoss loss, FactorScratch& scratch) {
   const std::int64_t size = batch.size(), negatives = batch.negatives_each(), dim = tables.dim;
-  scratch.coefficients.resize(static_cast<std::size_t>(size * (1 + negatives)));
-  scratch.user_gradients.resize(static_cast<std::size_t>(size * dim));
-  scratch.losses.resize(static_cast<std::size_t>(size));
-  family().score({tables, batch, log_q, loss, scratch});
-
+  FactorStep done;
+  done.loss = score_batch(tables, batch, log_q, loss, scratch);
   std::span<const float> decay = batch.weights;  // each place of a row decays it
   if (decay.empty()) {
     scratch.ones.assign(static_cast<std::size_t>(size), 1.0F);
     decay = scratch.ones;
   }
-  FactorStep done;
-  for (const float one : scratch.losses) done.loss += one;
   const auto note = [&](FactorStep::Table table, std::int64_t bad_row) {
     if (bad_row >= 0 && done.bad_row < 0) done.bad_table = table, done.bad_row = bad_row;
   };
@@ -111,6 +119,12 @@ const FactorFamily& factor_scalar() {
 FactorStep bpr_step(const OptimizerStep& step, const FactorTables& tables, const TripletBatch& batch,
                     FactorScratch& scratch) {
   return cpu::factor_step(step, tables, batch, {}, cpu::FactorLoss::bpr, scratch);
+}
+
+double bpr_gradients(const FactorTables& tables, const TripletBatch& batch, BprNegatives negatives,
+                     FactorScratch& scratch) {
+  const auto loss = negatives == BprNegatives::all ? cpu::FactorLoss::bpr : cpu::FactorLoss::bpr_hardest;
+  return cpu::score_batch(tables, batch, {}, loss, scratch);
 }
 
 FactorStep sampled_softmax_step(const OptimizerStep& step, const FactorTables& tables, const TripletBatch& batch,

@@ -8,7 +8,7 @@
 
 namespace swallowtail::cpu {
 
-enum class FactorLoss : std::uint8_t { bpr, sampled_softmax };
+enum class FactorLoss : std::uint8_t { bpr, bpr_hardest, sampled_softmax };
 
 struct ScoreTask {
   const FactorTables& tables;

@@ -20,6 +20,19 @@ inline float bpr_loss(float weight, std::int64_t negatives, float* scores) noexc
   return share * loss;
 }
 
+/// The same against the best scored negative alone.
+inline float hardest_bpr_loss(float weight, std::int64_t negatives, float* scores) noexcept {
+  std::int64_t hardest = 1;
+  for (std::int64_t k = 2; k <= negatives; ++k)
+    if (scores[k] > scores[hardest]) hardest = k;
+  float pair[2] = {scores[0], scores[hardest]};
+  const float loss = bpr_loss(weight, 1, pair);
+  std::fill_n(scores, 1 + negatives, 0.0F);
+  scores[0] = pair[0];
+  scores[hardest] = pair[1];
+  return loss;
+}
+
 inline float softmax_loss(float weight, std::int64_t negatives, const std::int64_t* negative_items,
                           std::int64_t positive_item, float* scores) noexcept {
   float largest = scores[0];
@@ -48,6 +61,7 @@ inline float loss_of(const ScoreTask& task, std::int64_t t, float* scores) noexc
   }
   const float weight = task.batch.weights.empty() ? 1.0F : task.batch.weights[t];
   if (task.loss == FactorLoss::bpr) return bpr_loss(weight, negatives, scores);
+  if (task.loss == FactorLoss::bpr_hardest) return hardest_bpr_loss(weight, negatives, scores);
   if (!task.log_q.positives.empty()) {
     scores[0] -= task.log_q.positives[t];
     for (std::int64_t k = 0; k < negatives; ++k) scores[1 + k] -= task.log_q.negatives[t * negatives + k];

@@ -20,10 +20,10 @@ float dot(const float* a, const float* b, std::int64_t dim) noexcept {
 
 void forward(const InteractionShape& shape, std::span<const float* const> vectors, float* out) {
   const auto features = static_cast<std::int64_t>(vectors.size());
-  const std::int64_t dim = shape.dim, width = interaction_width(features, shape);
+  const std::int64_t dim = shape.dim, stride = interaction_stride(features, shape);
 #pragma omp parallel for schedule(static) if (shape.batch >= 128)
   for (std::int64_t sample = 0; sample < shape.batch; ++sample) {
-    float* to = out + sample * width;
+    float* to = out + sample * stride;
     if (shape.concatenate) to = std::copy_n(vectors[0] + sample * dim, dim, to);
     for (std::int64_t i = 0; i < features; ++i)
       for (std::int64_t j = 0; j < i + (shape.itself ? 1 : 0); ++j)
@@ -34,17 +34,17 @@ void forward(const InteractionShape& shape, std::span<const float* const> vector
 void backward(const InteractionShape& shape, std::span<const float* const> vectors, const float* grad_out,
               std::span<float* const> grad_vectors) {
   const auto features = static_cast<std::int64_t>(vectors.size());
-  const std::int64_t dim = shape.dim, width = interaction_width(features, shape);
+  const std::int64_t dim = shape.dim, stride = interaction_stride(features, shape);
 #pragma omp parallel for schedule(static) if (shape.batch >= 128)
   for (std::int64_t sample = 0; sample < shape.batch; ++sample) {
-    const float* pairs = grad_out + sample * width + (shape.concatenate ? dim : 0);
+    const float* pairs = grad_out + sample * stride + (shape.concatenate ? dim : 0);
     const auto pair_gradient = [&](std::int64_t i, std::int64_t j) {
       if (i == j) return shape.itself ? 2 * pairs[interaction_pairs(i, true) + i] : 0.0F;
       return pairs[interaction_pairs(std::max(i, j), shape.itself) + std::min(i, j)];
     };
     for (std::int64_t i = 0; i < features; ++i)
       for (std::int64_t d = 0; d < dim; ++d) {
-        float sum = i == 0 && shape.concatenate ? grad_out[sample * width + d] : 0.0F;
+        float sum = i == 0 && shape.concatenate ? grad_out[sample * stride + d] : 0.0F;
         for (std::int64_t j = 0; j < features; ++j)
           sum = std::fma(pair_gradient(i, j), vectors[j][sample * dim + d], sum);
         grad_vectors[i][sample * dim + d] = sum;

@@ -69,6 +69,7 @@ template <std::int64_t kDim>
 void forward(const InteractionShape& shape, std::span<const float* const> vectors, float* out) {
   const auto features = static_cast<std::int64_t>(vectors.size());
   const std::int64_t dim = kDim == 0 ? shape.dim : kDim, width = interaction_width(features, shape);
+  const std::int64_t out_stride = interaction_stride(features, shape);
   const std::int64_t stride = padded(features), itself = shape.itself ? 1 : 0;
 #pragma omp parallel if (shape.batch >= 128)
   {
@@ -80,7 +81,7 @@ void forward(const InteractionShape& shape, std::span<const float* const> vector
     for (std::int64_t sample = 0; sample < shape.batch; ++sample) {
       for (std::int64_t i = 0; i < stride; ++i) rows[i] = vectors[i < features ? i : 0] + sample * dim;
       transpose_sample(rows.data(), features, dim, transposed.data(), stride);
-      float *to = out + sample * width, *const end = to + width;
+      float *to = out + sample * out_stride, *const end = to + width;
       if (shape.concatenate) to = std::copy_n(rows[0], dim, to);
       for (std::int64_t i = 0; i < features; i += kTile) {
         const std::int64_t partners = std::min(i + kTile, features) - 1 + itself;
@@ -128,7 +129,7 @@ template <std::int64_t kDim>
 void backward(const InteractionShape& shape, std::span<const float* const> vectors, const float* grad_out,
               std::span<float* const> grad_vectors) {
   const auto features = static_cast<std::int64_t>(vectors.size());
-  const std::int64_t dim = kDim == 0 ? shape.dim : kDim, width = interaction_width(features, shape);
+  const std::int64_t dim = kDim == 0 ? shape.dim : kDim, out_stride = interaction_stride(features, shape);
   const std::int64_t stride = padded(features), cols = padded(dim);
   const bool is_ragged = kDim == 0 && cols != dim;  // the vectors are copied to where whole registers may be read
 #pragma omp parallel if (shape.batch >= 128)
@@ -138,7 +139,7 @@ void backward(const InteractionShape& shape, std::span<const float* const> vecto
     std::vector<const float*> rows(static_cast<std::size_t>(features));
 #pragma omp for schedule(static)
     for (std::int64_t sample = 0; sample < shape.batch; ++sample) {
-      const float* from = grad_out + sample * width;
+      const float* from = grad_out + sample * out_stride;
       const float* concatenated = shape.concatenate ? from : nullptr;
       unpack_pairs(from + (shape.concatenate ? dim : 0), features, shape.itself, pairs.data(), stride);
       for (std::int64_t j = 0; j < features; ++j) {

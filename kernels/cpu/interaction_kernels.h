@@ -14,6 +14,10 @@ struct InteractionFamily {
                    std::span<float* const> grad_vectors);
 };
 
+inline std::int64_t interaction_stride(std::int64_t features, const InteractionShape& shape) noexcept {
+  return shape.stride == 0 ? interaction_width(features, shape) : shape.stride;
+}
+
 const InteractionFamily& interaction_scalar();
 const InteractionFamily& interaction_avx2();
 const InteractionFamily& interaction_avx512();

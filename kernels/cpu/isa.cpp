@@ -38,8 +38,8 @@ std::optional<Isa> parse_isa(std::string_view name) noexcept {
   return found == kNames.end() ? std::nullopt : std::optional(found->first);
 }
 
-Isa best_isa() noexcept {  // also asks whether the system saves the wide registers
-#if defined(__x86_64__)
+Isa best_isa() noexcept {                       // also asks whether the system saves the wide registers
+#if defined(__x86_64__) && !defined(__clang__)  // clang's builds hold no_avx.cpp: see CMakeLists.txt
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
     return Isa::scalar;
   const bool is_wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -127,22 +127,34 @@ void update_row(const OptimizerStep& step, std::int64_t dim, float* weights, flo
   apply_row(step, dim, weights, gradient, state, mean);
 }
 
-void update_dense(const OptimizerStep& step, std::span<float> weights, std::span<const float> gradient,
-                  std::span<float> state) noexcept {
-  const auto size = static_cast<std::int64_t>(weights.size());
-  const AdamScales scales = adam_scales(step);
+namespace {
+
+// Compiled for each instruction set, chosen when the program is loaded; elementwise, so all give the same bits.
+#if defined(__x86_64__) && !defined(__clang__)
+#define SWALLOWTAIL_EACH_ISA __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SWALLOWTAIL_EACH_ISA
+#endif
+
+SWALLOWTAIL_EACH_ISA void sgd_elements(float rate, float decay, std::int64_t count, const float* gradient,
+                                       float* weights) {
+  if (decay == 0)
+    for (std::int64_t i = 0; i < count; ++i) weights[i] -= rate * gradient[i];
+  else
+    for (std::int64_t i = 0; i < count; ++i) weights[i] -= rate * (gradient[i] + decay * weights[i]);
+}
+
+/// What is neither plain SGD nor worth a loop of its own, one weight at a time.
+void update_elements(const OptimizerStep& step, AdamScales scales, std::int64_t begin, std::int64_t end,
+                     std::int64_t size, float* weights, const float* gradient, float* state) {
   const float keep = 1.0F - step.learning_rate * step.weight_decay;
-#pragma omp parallel for schedule(static) if (size > 65536)
-  for (std::int64_t i = 0; i < size; ++i) {
+  for (std::int64_t i = begin; i < end; ++i) {
     switch (step.kind) {
       case Optimizer::sgd: {
-        float direction = decayed(step, weights[i], gradient[i]);
-        if (step.momentum != 0) {
-          // The first step starts the velocity at the gradient, as PyTorch does.
-          state[i] = step.step == 1 ? direction : step.momentum * state[i] + direction;
-          direction = state[i];
-        }
-        weights[i] -= step.learning_rate * direction;
+        // The first step starts the velocity at the gradient, as PyTorch does.
+        const float direction = decayed(step, weights[i], gradient[i]);
+        state[i] = step.step == 1 ? direction : step.momentum * state[i] + direction;
+        weights[i] -= step.learning_rate * state[i];
         break;
       }
       case Optimizer::rowwise_adagrad:
@@ -157,6 +169,23 @@ void update_dense(const OptimizerStep& step, std::span<float> weights, std::span
         adam(step, scales, weights[i], gradient[i], state[i], state[size + i]);
         break;
     }
+  }
+}
+
+}  // namespace
+
+void update_dense(const OptimizerStep& step, std::span<float> weights, std::span<const float> gradient,
+                  std::span<float> state) noexcept {
+  const auto size = static_cast<std::int64_t>(weights.size());
+  const AdamScales scales = adam_scales(step);
+  constexpr std::int64_t kBlock = 16384;
+#pragma omp parallel for schedule(static) if (size > 65536)
+  for (std::int64_t begin = 0; begin < size; begin += kBlock) {
+    const std::int64_t end = std::min(size, begin + kBlock);
+    if (step.kind == Optimizer::sgd && step.momentum == 0)
+      sgd_elements(step.learning_rate, step.weight_decay, end - begin, gradient.data() + begin, weights.data() + begin);
+    else
+      update_elements(step, scales, begin, end, size, weights.data(), gradient.data(), state.data());
   }
 }
 

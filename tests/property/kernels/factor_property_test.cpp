@@ -189,6 +189,61 @@ TEST(FactorSteps, FollowTheGradientOfTheObjective) {
   }));
 }
 
+/// The hardest negative alone: what a batch of these negatives gives, and nothing for the others.
+TEST(FactorSteps, TheHardestNegativeStandsForAll) {
+  EXPECT_TRUE(rc::check([] {
+    Case of = any_case();
+    of.is_softmax = of.has_log_q = false;
+    State state = before(of);
+    const Ids made = ids_of(of);
+    const FactorTables tables{state.users.data(),
+                              state.items.data(),
+                              of.has_bias ? state.bias.data() : nullptr,
+                              nullptr,
+                              nullptr,
+                              nullptr,
+                              of.users,
+                              of.items,
+                              of.dim};
+    FactorScratch all, one;
+    bpr_gradients(tables, {made.users, made.positives, made.negatives, made.weights}, BprNegatives::hardest, all);
+    std::vector<std::int64_t> hardest;
+    for (std::int64_t t = 0; t < of.size; ++t) {
+      std::int64_t chosen = -1;
+      for (std::int64_t k = 0; k < of.negatives; ++k)
+        if (all.coefficients[t * (1 + of.negatives) + 1 + k] != 0) {
+          RC_ASSERT(chosen == -1);
+          chosen = k;
+        }
+      // A weight of 0 leaves none to be seen; the first of equals is as good as any.
+      hardest.push_back(made.negatives[t * of.negatives + std::max<std::int64_t>(chosen, 0)]);
+    }
+    const double loss =
+        bpr_gradients(tables, {made.users, made.positives, hardest, made.weights}, BprNegatives::all, one);
+    for (std::int64_t t = 0; t < of.size; ++t) {
+      if (!made.weights.empty() && made.weights[t] == 0) continue;
+      RC_ASSERT(all.losses[t] == one.losses[t]);
+      RC_ASSERT(all.coefficients[t * (1 + of.negatives)] == one.coefficients[2 * t]);
+      for (std::int64_t k = 0; k < of.negatives; ++k) {
+        FactorScratch other;
+        const std::vector<std::int64_t> alone{made.negatives[t * of.negatives + k]};
+        bpr_gradients(tables, {std::span(made.users).subspan(t, 1), std::span(made.positives).subspan(t, 1), alone, {}},
+                      BprNegatives::all, other);
+        FactorScratch chosen;
+        bpr_gradients(tables,
+                      {std::span(made.users).subspan(t, 1),
+                       std::span(made.positives).subspan(t, 1),
+                       std::span(hardest).subspan(t, 1),
+                       {}},
+                      BprNegatives::all, chosen);
+        RC_ASSERT(other.losses[0] <= chosen.losses[0]);  // the loss rises with the negative's score
+      }
+      if (t == 20) break;  // enough of a long batch
+    }
+    RC_ASSERT(std::isfinite(loss));
+  }));
+}
+
 TEST(FactorSteps, ARowThatIsNotFiniteIsNamed) {
   std::vector<float> users(4, 1), items(6, 1), none;
   users[2] = std::numeric_limits<float>::infinity();

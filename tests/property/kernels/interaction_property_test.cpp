@@ -62,5 +62,39 @@ TEST(DotInteraction, EveryInstructionSetGivesTheSameBits) {
   }));
 }
 
+TEST(DotInteraction, AStrideMovesTheSamplesApartAndChangesNothingElse) {
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+    if (isa > best_isa()) continue;
+    under(isa, [] {
+      for (const std::int64_t features : {1, 4, 9, 27}) {
+        constexpr std::int64_t kBatch = 5, kDim = 16;
+        InteractionShape shape{kBatch, kDim, false, true};
+        const std::int64_t width = interaction_width(features, shape), stride = width + 9;
+        std::vector<float> vectors(static_cast<std::size_t>(features * kBatch * kDim)), gradient(vectors.size());
+        for (std::size_t i = 0; i < vectors.size(); ++i)
+          vectors[i] = static_cast<float>(random::normal(random::bits(3, 1, i)));
+        std::vector<const float*> from;
+        std::vector<float*> to;
+        for (std::int64_t f = 0; f < features; ++f) {
+          from.push_back(vectors.data() + f * kBatch * kDim);
+          to.push_back(gradient.data() + f * kBatch * kDim);
+        }
+        std::vector<float> close(static_cast<std::size_t>(kBatch * width)),
+            far(static_cast<std::size_t>(kBatch * stride));
+        dot_interaction_forward(shape, from, close.data());
+        dot_interaction_backward(shape, from, close.data(), to);
+        const std::vector<float> expected = gradient;
+        shape.stride = stride;
+        dot_interaction_forward(shape, from, far.data());
+        for (std::int64_t sample = 0; sample < kBatch; ++sample)
+          for (std::int64_t i = 0; i < width; ++i)
+            ASSERT_EQ(far[sample * stride + i], close[sample * width + i]) << sample << " " << i;
+        dot_interaction_backward(shape, from, far.data(), to);
+        EXPECT_EQ(gradient, expected);
+      }
+    });
+  }
+}
+
 }  // namespace
 }  // namespace swallowtail

@@ -84,24 +84,24 @@ TEST(RowwiseAdagrad, WeightDecayEntersBeforeTheSquare) {
 }
 
 TEST(DenseOptimizers, EqualTheRowOptimizersOnAnArray) {
-  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adagrad, Optimizer::adam, Optimizer::adamw}) {
-    constexpr int kSize = 37;
-    std::vector<float> row(kSize), dense;
-    for (int i = 0; i < kSize; ++i) row[i] = std::sin(static_cast<float>(i));
-    dense = row;
-    std::vector<float> row_state(sparse_state_width(kind, kSize)), dense_state(dense_state_width(kind, 0, kSize));
-    ASSERT_EQ(row_state.size(), dense_state.size());
-    for (int step_number = 1; step_number <= 5; ++step_number) {
-      auto step = step_of(kind, 0.03F);
-      step.weight_decay = 0.01F;
-      step.step = step_number;
-      std::vector<float> gradient(kSize);
-      for (int i = 0; i < kSize; ++i) gradient[i] = std::cos(static_cast<float>(i * step_number));
-      update_dense(step, dense, gradient, dense_state);
-      update_row(step, kSize, row.data(), gradient.data(), row_state.data());
+  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adagrad, Optimizer::adam, Optimizer::adamw})
+    for (const int kSize : {37, 70001}) {  // the second is shared among threads
+      std::vector<float> row(kSize), dense;
+      for (int i = 0; i < kSize; ++i) row[i] = std::sin(static_cast<float>(i));
+      dense = row;
+      std::vector<float> row_state(sparse_state_width(kind, kSize)), dense_state(dense_state_width(kind, 0, kSize));
+      ASSERT_EQ(row_state.size(), dense_state.size());
+      for (int step_number = 1; step_number <= 5; ++step_number) {
+        auto step = step_of(kind, 0.03F);
+        step.weight_decay = 0.01F;
+        step.step = step_number;
+        std::vector<float> gradient(kSize);
+        for (int i = 0; i < kSize; ++i) gradient[i] = std::cos(static_cast<float>(i * step_number));
+        update_dense(step, dense, gradient, dense_state);
+        update_row(step, kSize, row.data(), gradient.data(), row_state.data());
+      }
+      EXPECT_EQ(row, dense) << "optimizer " << static_cast<int>(kind);
     }
-    EXPECT_EQ(row, dense) << "optimizer " << static_cast<int>(kind);
-  }
 }
 
 TEST(DenseSgd, MomentumStartsAtTheGradient) {

@@ -1,0 +1,17 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/cpu/item_panels_kernels.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+#include "kernels/cpu/simd_avx512.h"
+
+#include "kernels/cpu/item_panels_body.h"
+
+namespace swallowtail::cpu {
+
+const ItemPanelFamily& item_panels_avx512() { return kFamily; }
+
+}  // namespace swallowtail::cpu
+#pragma GCC pop_options
