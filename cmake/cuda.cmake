@@ -1,5 +1,10 @@
-# What SWALLOWTAIL_CUDA adds: today the NCCL communicator, as a library of its own.
+# What SWALLOWTAIL_CUDA adds: the program is linked with the device side of cuda_kernels.cmake, and there is the NCCL
+# communicator, as a library of its own. Needs the CUDA toolkit (nvcc, the runtime, cuBLAS, CUB)
+# and NCCL; LibTorch stays the CPU's.
 find_package(CUDAToolkit REQUIRED)
+if(NOT TARGET swallowtail_cuda)
+  message(FATAL_ERROR "SWALLOWTAIL_CUDA needs nvcc, and there is none; install the CUDA toolkit, or put nvcc into PATH")
+endif()
 find_path(swallowtail_nccl_include nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
 find_library(swallowtail_nccl_library nccl HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}/lib)
 if(NOT swallowtail_nccl_include OR NOT swallowtail_nccl_library)

@@ -15,6 +15,10 @@
 #include <mma.h>
 
 #include <string>
+#include <type_traits>
+
+// Before a loop whose count the compiler knows: a local array that it indexes can then stay in registers.
+#define SWALLOWTAIL_UNROLL _Pragma("unroll")
 
 namespace swallowtail::cuda {
 
@@ -33,8 +37,20 @@ class SharedMemory {
   unsigned char* next_;
 };
 
+/// Blocks that shall live on a multiprocessor at once: a kernel's own kResidentBlocks, else 0: the compiler's choice.
+/// Left to itself ptxas spills a few registers to reach 64 a thread, even in loops that are hot; a kernel that says 3 has
+/// 80 and does not.
+template <typename Kernel, typename = void>
+struct ResidentBlocks {
+  static constexpr int kValue = 0;
+};
+template <typename Kernel>
+struct ResidentBlocks<Kernel, std::void_t<decltype(Kernel::kResidentBlocks)>> {
+  static constexpr int kValue = Kernel::kResidentBlocks;
+};
+
 template <int kThreads, typename Kernel>
-__global__ void __launch_bounds__(kThreads) run(const __grid_constant__ Kernel kernel) {
+__global__ void __launch_bounds__(kThreads, ResidentBlocks<Kernel>::kValue) run(const __grid_constant__ Kernel kernel) {
   extern __shared__ __align__(128) unsigned char memory[];
   kernel(SharedMemory(memory));
 }

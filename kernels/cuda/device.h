@@ -72,7 +72,7 @@ class Graph {
 namespace detail {
 void* allocate(std::size_t bytes);         // device, 256-byte aligned
 void free(void* device) noexcept;
-void* allocate_pinned(std::size_t bytes);  // host, page-locked
+void* allocate_pinned(std::size_t bytes);  // host, page-locked; kernels may use it too, over the bus
 void free_pinned(void* host) noexcept;
 void copy_to_device(void* device, const void* host, std::size_t bytes, Stream& stream);
 void copy_to_host(void* host, const void* device, std::size_t bytes, Stream& stream);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/rates.h"
 #include "kernels/embedding.h"
 #include "kernels/optimizer.h"
 #include "kernels/row_update.h"
@@ -39,6 +40,8 @@ class DeviceTables {
   std::span<const DeviceTable> on_host() const noexcept { return host_; }
   std::int64_t count() const noexcept { return static_cast<std::int64_t>(host_.size()); }
   std::int64_t width() const noexcept { return width_; }            // floats of a row of `out`
+  /// Rows of `out` hold other things too: they are `width` floats wide, at least width().
+  void widen(std::int64_t width) noexcept { width_ = width; }
   std::int64_t total_rows() const noexcept { return total_rows_; }
   std::int64_t max_dim() const noexcept { return max_dim_; }
 
@@ -66,7 +69,7 @@ struct BackwardScratch {
   DeviceBuffer<std::uint64_t> keys, sorted_keys;
   DeviceBuffer<std::uint32_t> items, sorted_items;  // places in `values`
   DeviceBuffer<std::uint32_t> bags;                 // of each id: t * batch + b
-  DeviceBuffer<float> scales;
+  DeviceBuffer<float> scales, shares;
   DeviceBuffer<std::int64_t> segment_of, starts, segment_count, first_chunk;
   DeviceBuffer<float> partial_sums;
   DeviceBuffer<std::byte> library;
@@ -75,7 +78,9 @@ struct BackwardScratch {
 inline constexpr unsigned long long kNoBadRow = ~0ULL;
 
 struct RowUpdate {
-  OptimizerStep step;
+  OptimizerStep step;  // of all tables, unless
+  /// [tables], device: each table's own, read when the kernels run, so that a recorded graph serves every step.
+  const Rates* table_rates = nullptr;
   /// Rows with more ids than this are summed in pieces of this many by different blocks, and the pieces in their order:
   /// always the same bits, but not those of one sum from left to right. Zero: never.
   std::int64_t long_segment = 1024;
@@ -92,5 +97,21 @@ struct RowUpdate {
 void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, const float* gradient,
                             const RowUpdate& update, BackwardScratch& scratch, unsigned long long* bad_row,
                             Stream& stream);
+
+// The same in two steps, for updates of several arrays by the same ids, and gradients that are rows of another table.
+
+/// Groups the ids into scratch.
+void group_by_row(const DeviceTables& tables, const DeviceBags& bags, BackwardScratch& scratch, Stream& stream);
+
+struct BagGradients {
+  const float* values = nullptr;
+  std::int64_t width = 0;              // floats from one row of `values` to the next
+  const std::int64_t* rows = nullptr;  // [batch] which row is the gradient of a sample's bags, or null: its own
+  const float* decay = nullptr;        // [batch] as bag_decay in kernels/row_update.h, or null
+};
+/// Tables whose rows are numbered as those that were grouped; bags alike.
+void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
+                         const RowUpdate& update, BackwardScratch& scratch, unsigned long long* bad_row,
+                         Stream& stream);
 
 }  // namespace swallowtail::cuda

@@ -13,21 +13,15 @@ void update(const UpdateRows<1>& like, std::int64_t groups, Stream& stream) {
   const std::int64_t blocks = divide_up(groups * like.lanes, kBlockThreads);
   launch<kBlockThreads>({std::min(blocks, kMaxBlocks), 1}, 0, stream,
                         UpdateRows<kQuads>{like.sorted, like.starts, like.count, like.first_chunk, like.partial_sums,
-                                           like.stride, like.rates, like.step, like.bad_row, like.lanes});
+                                           like.stride, like.step_rates, like.table_rates, like.shares, like.bad_row, like.lanes});
 }
 
 }  // namespace
 
-void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, const float* gradient,
-                            const RowUpdate& how, BackwardScratch& scratch, unsigned long long* bad_row,
-                            Stream& stream) {
-  for (const DeviceTable& table : tables.on_host())
-    if (table.format == RowFormat::int8) throw Failure("int8 rows are read only; train rows of fp32, bf16 or fp16");
+void group_by_row(const DeviceTables& tables, const DeviceBags& bags, BackwardScratch& scratch, Stream& stream) {
   const std::int64_t ids = bags.ids;
   if (ids >= std::int64_t{1} << 32) throw Failure("a device takes fewer than 2^32 ids a step; make the batch smaller");
-  detail::fill(bad_row, 0xff, sizeof *bad_row, stream);  // kNoBadRow
   if (ids == 0) return;
-
   scratch.keys.reserve(ids);
   scratch.sorted_keys.reserve(ids);
   scratch.items.reserve(ids);
@@ -50,12 +44,25 @@ void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, 
   launch<kBlockThreads>(
       grid_for(ids), 0, stream,
       PlaceSegments{scratch.segment_of.data(), scratch.starts.data(), scratch.segment_count.data(), ids});
+}
 
-  const SortedGradients sorted{tables.on_device(),         tables.count(),
-                               scratch.sorted_keys.data(), scratch.sorted_items.data(),
-                               scratch.bags.data(),        scratch.scales.data(),
-                               gradient,                   bags.batch,
-                               tables.width()};
+void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
+                         const RowUpdate& how, BackwardScratch& scratch, unsigned long long* bad_row, Stream& stream) {
+  for (const DeviceTable& table : tables.on_host())
+    if (table.format == RowFormat::int8) throw Failure("int8 rows are read only; train rows of fp32, bf16 or fp16");
+  const std::int64_t ids = bags.ids;
+  detail::fill(bad_row, 0xff, sizeof *bad_row, stream);  // kNoBadRow
+  if (ids == 0) return;
+  const SortedGradients sorted{tables.on_device(),
+                               tables.count(),
+                               scratch.sorted_keys.data(),
+                               scratch.sorted_items.data(),
+                               scratch.bags.data(),
+                               scratch.scales.data(),
+                               gradients.values,
+                               gradients.rows,
+                               bags.batch,
+                               gradients.width};
   const auto quads = static_cast<int>(divide_up(tables.max_dim(), 4));
   const int lanes = lanes_for(quads);
   const std::int64_t stride = 4 * static_cast<std::int64_t>(quads), piece = how.long_segment;
@@ -65,13 +72,19 @@ void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, 
     const std::int64_t most_chunks = 2 * ids / piece;
     scratch.first_chunk.reserve(ids + 1);
     scratch.partial_sums.reserve(most_chunks * stride);
-    launch<kBlockThreads>(grid_for(ids), 0, stream,
-                          CountChunks{scratch.starts.data(), scratch.segment_count.data(), scratch.first_chunk.data(),
-                                      ids, piece});
+    launch<kBlockThreads>(
+        grid_for(ids), 0, stream,
+        CountChunks{scratch.starts.data(), scratch.segment_count.data(), scratch.first_chunk.data(), ids, piece});
     inclusive_sum(scratch.first_chunk.data(), scratch.first_chunk.data(), ids + 1, scratch.library, stream);
     launch<kBlockThreads>({std::min(divide_up(most_chunks * lanes, kBlockThreads), kMaxBlocks), 1}, 0, stream,
                           SumChunks{sorted, scratch.starts.data(), scratch.segment_count.data(),
                                     scratch.first_chunk.data(), scratch.partial_sums.data(), piece, stride, lanes});
+  }
+  if (gradients.decay) {
+    scratch.shares.reserve(ids);
+    launch<kBlockThreads>(grid_for(ids), 0, stream,
+                          DecayShares{sorted, scratch.starts.data(), scratch.segment_count.data(), gradients.decay,
+                                      scratch.shares.data()});
   }
   const UpdateRows<1> rows{sorted,
                            scratch.starts.data(),
@@ -80,15 +93,22 @@ void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, 
                            splits ? scratch.partial_sums.data() : nullptr,
                            stride,
                            Rates(how.step),
-                           how.step.step,
+                           how.table_rates,
+                           gradients.decay ? scratch.shares.data() : nullptr,
                            bad_row,
                            lanes};
   const int quads_a_lane = static_cast<int>(divide_up(quads, lanes));
   const std::int64_t groups = std::min(ids, tables.total_rows());
   if (quads_a_lane <= 1) return update<1>(rows, groups, stream);
   if (quads_a_lane <= 2) return update<2>(rows, groups, stream);
-  if (quads_a_lane <= 4) return update<4>(rows, groups, stream);
   update<8>(rows, groups, stream);
+}
+
+void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, const float* gradient,
+                            const RowUpdate& how, BackwardScratch& scratch, unsigned long long* bad_row,
+                            Stream& stream) {
+  group_by_row(tables, bags, scratch, stream);
+  update_grouped_rows(tables, bags, {.values = gradient, .width = tables.width()}, how, scratch, bad_row, stream);
 }
 
 }  // namespace swallowtail::cuda

@@ -101,6 +101,7 @@ struct SortedGradients {
   const std::uint32_t* bag_of;
   const float* scales;
   const float* gradient;  // [batch, width]
+  const std::int64_t* gradient_rows;  // [batch] which row of `gradient` is a sample's, or null: its own
   std::int64_t batch, width;
 
   __device__ std::int64_t table_of(std::uint64_t row) const {
@@ -135,14 +136,16 @@ struct SortedGradients {
  private:
   __device__ Quad load(const DeviceTable& table, std::int64_t place, int quad, bool aligned, float& scale) const {
     const std::uint32_t item = items[place];
-    const std::int64_t sample = bag_of[item] % batch;
+    const std::int64_t sample = bag_of[item] % batch, row = gradient_rows ? gradient_rows[sample] : sample;
     scale = scales[item];
-    return load_quad(gradient + sample * width + table.out_column, quad, table.dim, aligned);
+    return load_quad(gradient + row * width + table.out_column, quad, table.dim, aligned);
   }
 };
 
 /// partial_sums[chunk, :] of long segments. A group of lanes a chunk.
 struct SumChunks {
+  static constexpr int kResidentBlocks = 3;
+
   SortedGradients sorted;
   const std::int64_t* starts;
   const std::int64_t* count;
@@ -168,17 +171,38 @@ struct SumChunks {
   }
 };
 
+/// shares[segment] = what the bags of its places weigh in the row's decay, added in their order. One thread a segment:
+/// in UpdateRows itself the loop cost 16 registers and spills.
+struct DecayShares {
+  SortedGradients sorted;
+  const std::int64_t* starts;
+  const std::int64_t* count;
+  const float* bag_decay;  // [batch]
+  float* shares;
+  __device__ void operator()(SharedMemory) const {
+    for (std::int64_t segment = first_item(); segment < count[0]; segment += item_stride()) {
+      float sum = 0;
+      for (std::int64_t i = starts[segment]; i < starts[segment + 1]; ++i)
+        sum += bag_decay[sorted.bag_of[sorted.items[i]] % sorted.batch];
+      shares[segment] = sum;
+    }
+  }
+};
+
 /// One group of `lanes` lanes a segment; a lane keeps kQuads quads of the row's gradient in registers.
 template <int kQuads>
 struct UpdateRows {
+  static constexpr int kResidentBlocks = kQuads == 1 ? 3 : kQuads == 2 ? 2 : 1;
+
   SortedGradients sorted;
   const std::int64_t* starts;
   const std::int64_t* count;
   const std::int64_t* first_chunk;  // null: there are no long segments
   const float* partial_sums;
   std::int64_t stride;
-  Rates rates;
-  std::int64_t step;
+  Rates step_rates;
+  const Rates* table_rates;  // [tables], or null: step_rates are all tables'
+  const float* shares;       // [segments] of DecayShares, or null: a row decays once
   unsigned long long* bad_row;
   int lanes;
 
@@ -195,11 +219,15 @@ struct UpdateRows {
 
   __device__ void update(std::int64_t segment) const {
     const std::uint64_t key = sorted.keys[starts[segment]];
-    const DeviceTable& table = sorted.tables[sorted.table_of(key)];
+    const std::int64_t t = sorted.table_of(key);
+    const DeviceTable& table = sorted.tables[t];
+    const Rates& rates = table_rates ? table_rates[t] : step_rates;  // read where it is used: 13 registers less
+    const float decay = shares ? rates.decay * shares[segment] : rates.decay;
     const std::int64_t row = static_cast<std::int64_t>(key) - table.first_row;
     const int lane = static_cast<int>(threadIdx.x) % lanes, dim = table.dim, quads = (dim + 3) / 4;
     Quad gradient[kQuads], weight[kQuads];
     bool good = true;
+    SWALLOWTAIL_UNROLL
     for (int q = 0; q < kQuads; ++q) {
       const int quad = lane + q * lanes;
       gradient[q] = weight[q] = Quad{};
@@ -207,7 +235,7 @@ struct UpdateRows {
       weight[q] = load_row_quad(table, row, quad);
       gradient[q] = total(table, segment, quad);
       for (int k = 0; k < 4; ++k) {
-        if (4 * quad + k < dim) gradient[q].at[k] = with_decay(rates, weight[q].at[k], gradient[q].at[k]);
+        if (4 * quad + k < dim && decay != 0) gradient[q].at[k] += decay * weight[q].at[k];
         good = good && is_finite(gradient[q].at[k]);
       }
     }
@@ -226,11 +254,12 @@ struct UpdateRows {
     }
     const std::uint64_t row_key =
         random::bits(table.rounding.seed, kRounding ^ table.rounding.table,
-                     static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(table.rounding.first_row + row));
+                     static_cast<std::uint64_t>(rates.step), static_cast<std::uint64_t>(table.rounding.first_row + row));
+    SWALLOWTAIL_UNROLL
     for (int q = 0; q < kQuads; ++q) {
       const int quad = lane + q * lanes;
       if (quad >= quads) continue;
-      apply(table, row, quad, gradient[q], row_rate, weight[q]);
+      apply(rates, table, row, quad, gradient[q], row_rate, weight[q]);
       store_row_quad(table, row, quad, weight[q], row_key);
     }
   }
@@ -251,6 +280,7 @@ struct UpdateRows {
   /// row of 128, which the loads of the next rows hide; a tree of 5 would have other bits than the host.
   __device__ float square_sum(const Quad (&gradient)[kQuads], int quads, unsigned mask) const {
     float sum = 0;
+    SWALLOWTAIL_UNROLL
     for (int q = 0; q < kQuads; ++q) {
       float piece = 0;
       for (int k = 0; k < 4; ++k) piece += gradient[q].at[k] * gradient[q].at[k];
@@ -262,8 +292,8 @@ struct UpdateRows {
     return sum;
   }
 
-  __device__ void apply(const DeviceTable& table, std::int64_t row, int quad, const Quad& gradient, float row_rate,
-                        Quad& weight) const {
+  __device__ void apply(const Rates& rates, const DeviceTable& table, std::int64_t row, int quad, const Quad& gradient,
+                        float row_rate, Quad& weight) const {
     const int dim = table.dim;
     const bool aligned = dim % 4 == 0;
     switch (rates.kind) {

@@ -2,38 +2,10 @@
 // by the host.
 #pragma once
 
-#include <cmath>
-
 #include "kernels/cuda/device.cuh"
-#include "kernels/optimizer.h"
+#include "kernels/cuda/rates.h"
 
 namespace swallowtail::cuda {
-
-struct Rates {
-  Optimizer kind;
-  float rate, epsilon, beta1, beta2, decay, momentum;
-  float keep;                       // adamw's decoupled decay
-  float first_scale, second_scale;  // 1 / (1 - beta^t)
-  bool is_first;
-
-  explicit Rates(const OptimizerStep& step)
-      : kind(step.kind),
-        rate(step.learning_rate),
-        epsilon(step.epsilon),
-        beta1(step.beta1),
-        beta2(step.beta2),
-        decay(step.kind == Optimizer::adamw ? 0 : step.weight_decay),
-        momentum(step.momentum),
-        keep(step.kind == Optimizer::adamw ? 1.0F - step.learning_rate * step.weight_decay : 1.0F),
-        first_scale(1),
-        second_scale(1),
-        is_first(step.step == 1) {
-    if (kind != Optimizer::adam && kind != Optimizer::adamw) return;
-    const auto t = static_cast<double>(step.step);
-    first_scale = static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta1), t)));
-    second_scale = static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta2), t)));
-  }
-};
 
 __device__ inline float with_decay(const Rates& rates, float weight, float gradient) {
   return rates.decay == 0 ? gradient : gradient + rates.decay * weight;

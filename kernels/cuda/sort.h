@@ -15,6 +15,10 @@ void sort_pairs(const std::uint64_t* keys, std::uint64_t* sorted_keys, const std
                 std::uint32_t* sorted_values, std::int64_t count, int bits, DeviceBuffer<std::byte>& scratch,
                 Stream& stream);
 
+/// The same of keys alone.
+void sort_keys(const std::uint32_t* keys, std::uint32_t* sorted_keys, std::int64_t count, int bits,
+               DeviceBuffer<std::byte>& scratch, Stream& stream);
+
 /// out[i] = in[0] + … + in[i]; out may be in.
 void inclusive_sum(const std::int64_t* in, std::int64_t* out, std::int64_t count, DeviceBuffer<std::byte>& scratch,
                    Stream& stream);

@@ -3,8 +3,6 @@
 #include "kernels/cuda/device.h"
 
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "tests/emulator/emulated_cuda.h"
@@ -69,12 +67,8 @@ namespace detail {
 
 void* allocate(std::size_t bytes) { return emulator::allocate(bytes); }
 void free(void* device) noexcept { emulator::release(bytes_of(device)); }
-void* allocate_pinned(std::size_t bytes) {
-  void* const memory = std::malloc(bytes);
-  if (!memory) throw std::bad_alloc();
-  return memory;
-}
-void free_pinned(void* host) noexcept { std::free(host); }
+void* allocate_pinned(std::size_t bytes) { return emulator::allocate_pinned(bytes); }
+void free_pinned(void* host) noexcept { emulator::release_pinned(bytes_of(host)); }
 void copy_to_device(void* device, const void* host, std::size_t bytes, Stream& stream) {
   emulator::enqueue(stream, [=] { emulator::copy_to_device(bytes_of(device), host, bytes); });
 }

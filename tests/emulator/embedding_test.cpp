@@ -172,7 +172,7 @@ TEST(PooledLookupBackward, HasTheBitsOfTheHostWhereRowsAreSummedWhole) {
     const auto device_gradient = testing::on_device(gradient, stream);
     DeviceBuffer<unsigned long long> bad(1);
     BackwardScratch scratch;
-    pooled_lookup_backward(*device.tables, device.bags, device_gradient.data(), {step, 0}, scratch, bad.data(), stream);
+    pooled_lookup_backward(*device.tables, device.bags, device_gradient.data(), {.step = step, .long_segment = 0}, scratch, bad.data(), stream);
     const std::int64_t bad_row = update_on_host(made, gradient, width, step);
     EXPECT_EQ(testing::on_host(bad, stream)[0], bad_row < 0 ? kNoBadRow : static_cast<unsigned long long>(bad_row));
     for (std::size_t t = 0; t < made.tables.size(); ++t) {
@@ -204,7 +204,7 @@ TEST(PooledLookupBackward, SplitsLongRowsTheSameWayWhateverTheOrder) {
       const auto device_gradient = testing::on_device(gradient, stream);
       DeviceBuffer<unsigned long long> bad(1);
       BackwardScratch scratch;
-      pooled_lookup_backward(*device.tables, device.bags, device_gradient.data(), {step, piece}, scratch, bad.data(),
+      pooled_lookup_backward(*device.tables, device.bags, device_gradient.data(), {.step = step, .long_segment = piece}, scratch, bad.data(),
                              stream);
       auto& rows = results.emplace_back();
       for (const auto& table : device.rows) rows.push_back(testing::on_host(table, stream));

@@ -14,6 +14,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define SWALLOWTAIL_UNROLL
 
 #define threadIdx (::swallowtail::emulator::thread_index())
 #define blockIdx (::swallowtail::emulator::block_index())
@@ -90,6 +91,7 @@ unsigned atomicMax(unsigned* address, unsigned value);
 int atomicMin(int* address, int value);
 unsigned long long atomicMin(unsigned long long* address, unsigned long long value);
 unsigned atomicOr(unsigned* address, unsigned value);
+unsigned atomicAnd(unsigned* address, unsigned value);
 int atomicExch(int* address, int value);
 int atomicCAS(int* address, int compare, int value);
 unsigned atomicCAS(unsigned* address, unsigned compare, unsigned value);

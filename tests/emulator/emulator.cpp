@@ -116,6 +116,7 @@ void Engine::drop_fibers() { threads_.clear(); }
 
 void Engine::run(const Launch& asked) {
   if (current_place) fail("a kernel launches a kernel");
+  const std::scoped_lock lock(device_lock());
   throw_host_fault();
   const auto [x, y, z] = asked.grid;
   const auto size = static_cast<std::uint64_t>(asked.block.x) * asked.block.y * asked.block.z;

@@ -10,9 +10,14 @@
 
 namespace swallowtail::emulator {
 
-const Place* current_place = nullptr;
+thread_local const Place* current_place = nullptr;
 
-bool Unchecked::is_on = false;
+thread_local bool Unchecked::is_on = false;
+
+std::recursive_mutex& device_lock() {
+  static auto* const made = new std::recursive_mutex;
+  return *made;
+}
 
 void fail(const char* fact, const char* more) {
   const Unchecked own;
@@ -43,6 +48,8 @@ T* reserve(std::size_t count) {
   return static_cast<T*>(memory);
 }
 
+constexpr std::size_t kGap = 256, kAlignment = 256;  // cudaMalloc aligns to 256 bytes
+
 /// A range of addresses with its shadow; only pages that are used cost memory.
 struct Arena {
   explicit Arena(std::size_t size, std::string name)
@@ -54,16 +61,16 @@ struct Arena {
   std::uint8_t* state;
   Shadow* shadow;
   std::string what;
+  std::map<std::byte*, std::size_t> live;
+  std::size_t next = kGap, used = 0;
 };
 
-constexpr std::size_t kGap = 256, kAlignment = 256;  // cudaMalloc aligns to 256 bytes
 constexpr std::size_t kSharedGap = 64;
 
 struct Memory {
-  Arena device{std::size_t{1} << 30, "device"}, shared{kSharedBytes * 2, "shared"};
-  std::map<std::byte*, std::size_t> live;
+  Arena device{std::size_t{1} << 30, "device"}, pinned{std::size_t{1} << 28, "pinned host"},
+      shared{kSharedBytes * 2, "shared"};
   std::map<std::byte*, std::size_t> shared_parts;
-  std::size_t next = kGap, used = 0;
   std::string host_fault;
 };
 
@@ -74,7 +81,9 @@ Memory& memory() {
 
 std::string name_place(const std::byte* address) {
   auto& m = memory();
-  const auto& parts = m.shared.holds(address) ? m.shared_parts : m.live;
+  const auto& parts = m.shared.holds(address)   ? m.shared_parts
+                      : m.pinned.holds(address) ? m.pinned.live
+                                                : m.device.live;
   auto next = parts.upper_bound(const_cast<std::byte*>(address));
   std::string text;
   if (next != parts.begin()) {
@@ -155,7 +164,8 @@ void check_arena(Arena& arena, const std::byte* address, std::size_t bytes, Acce
   const auto first = static_cast<std::size_t>(address - arena.base);
   for (std::size_t i = first; i < first + bytes; ++i) {
     auto& state = arena.state[i];
-    if (state == freed) fail(fmt::format("{} freed device memory, {}", verb(access), name_place(arena.base + i)));
+    if (state == freed)
+      fail(fmt::format("{} freed {} memory, {}", verb(access), arena.what, name_place(arena.base + i)));
     if (state == out_of_bounds)
       fail(fmt::format("out of bounds: {} {} bytes of {} memory, {}", verb(access), bytes, arena.what,
                        name_place(arena.base + i)));
@@ -179,54 +189,67 @@ void host_range(const std::byte* device, std::size_t bytes, Access access) {
 
 }  // namespace
 
-std::byte* allocate(std::size_t bytes) {
-  auto& m = memory();
-  const std::size_t begin = m.next, size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (begin + size + kGap > m.device.bytes) throw std::bad_alloc();
-  m.next = begin + size + kGap;
-  std::memset(m.device.state + begin, uninitialised, bytes);
-  std::memset(static_cast<void*>(m.device.base + begin), 0xcd, bytes);
-  m.live[m.device.base + begin] = bytes;
-  m.used += bytes;
-  return m.device.base + begin;
+namespace {
+
+std::byte* allocate_in(Arena& arena, std::size_t bytes, State state) {
+  const std::scoped_lock lock(device_lock());
+  const std::size_t begin = arena.next, size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (begin + size + kGap > arena.bytes) throw std::bad_alloc();
+  arena.next = begin + size + kGap;
+  std::memset(arena.state + begin, state, bytes);
+  std::memset(static_cast<void*>(arena.base + begin), 0xcd, bytes);
+  arena.live[arena.base + begin] = bytes;
+  arena.used += bytes;
+  return arena.base + begin;
 }
 
-void release(std::byte* address) noexcept {
-  auto& m = memory();
-  const auto found = m.live.find(address);
-  if (found == m.live.end()) return;
-  std::memset(m.device.state + (address - m.device.base), freed, found->second);
-  m.used -= found->second;
-  m.live.erase(found);
-  if (m.live.empty()) {
-    std::memset(m.device.state, out_of_bounds, m.next);
-    m.next = kGap;
+void release_in(Arena& arena, std::byte* address) {
+  const std::scoped_lock lock(device_lock());
+  const auto found = arena.live.find(address);
+  if (found == arena.live.end()) return;
+  std::memset(arena.state + (address - arena.base), freed, found->second);
+  arena.used -= found->second;
+  arena.live.erase(found);
+  if (arena.live.empty()) {
+    std::memset(arena.state, out_of_bounds, arena.next);
+    arena.next = kGap;
   }
 }
+
+}  // namespace
+
+std::byte* allocate(std::size_t bytes) { return allocate_in(memory().device, bytes, uninitialised); }
+void release(std::byte* address) noexcept { release_in(memory().device, address); }
+std::byte* allocate_pinned(std::size_t bytes) { return allocate_in(memory().pinned, bytes, initialised); }
+void release_pinned(std::byte* address) noexcept { release_in(memory().pinned, address); }
 
 void throw_host_fault() {
   if (auto& fault = memory().host_fault; !fault.empty()) throw Fault(std::exchange(fault, {}));
 }
 
-std::size_t bytes_in_use() noexcept { return memory().used; }
+std::size_t bytes_in_use() noexcept { return memory().device.used; }
 
 void copy_to_device(std::byte* device, const void* host, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
   host_range(device, bytes, Access::write);
   if (bytes) std::memcpy(device, host, bytes);
 }
 
 void copy_to_host(void* host, const std::byte* device, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
   host_range(device, bytes, Access::read);
   if (bytes) std::memcpy(host, device, bytes);
 }
 
 void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
   host_range(from, bytes, Access::read);
   host_range(to, bytes, Access::write);
   if (bytes) std::memmove(to, from, bytes);
 }
 
 void fill_device(std::byte* device, int byte, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
   host_range(device, bytes, Access::write);
   if (bytes) std::memset(device, byte, bytes);
 }
@@ -266,13 +289,16 @@ void check_access(const void* pointer, std::size_t bytes, Access access, bool na
     if (access != Access::read) fail("writes to the kernel's arguments");
     return;
   }
-  const bool is_shared = m.shared.holds(address);
-  if (!is_shared && !m.device.holds(address))
+  Arena* const arena = m.device.holds(address)   ? &m.device
+                       : m.shared.holds(address) ? &m.shared
+                       : m.pinned.holds(address) ? &m.pinned
+                                                 : nullptr;
+  if (arena == nullptr)
     fail(fmt::format("out of bounds: {} {} bytes at {}, which is neither device nor shared memory", verb(access), bytes,
                      pointer));
   if (natural && reinterpret_cast<std::uintptr_t>(address) % bytes != 0)
     fail(fmt::format("misaligned: {} {} bytes, {}", verb(access), bytes, name_place(address)));
-  check_arena(is_shared ? m.shared : m.device, address, bytes, access);
+  check_arena(*arena, address, bytes, access);
 }
 
 }  // namespace swallowtail::emulator

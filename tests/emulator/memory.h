@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -32,8 +33,11 @@ struct Place {
   const std::byte *constant_begin = nullptr, *constant_end = nullptr;  // the kernel's arguments
 };
 
-/// The thread that runs now; null while host code runs.
-extern const Place* current_place;
+/// The device's thread that runs now on this thread of the host; null while host code runs.
+extern thread_local const Place* current_place;
+
+/// Held while the device does something: ranks that are threads of one process take turns at it.
+std::recursive_mutex& device_lock();
 
 /// While one lives, accesses are the emulator's own. Without it the emulator could be caught in an inline function of
 /// the standard library whose instrumented copy the linker kept.
@@ -43,7 +47,7 @@ class Unchecked {
   ~Unchecked() { is_on = before_; }
   Unchecked(const Unchecked&) = delete;
   Unchecked& operator=(const Unchecked&) = delete;
-  static bool is_on;
+  static thread_local bool is_on;
 
  private:
   bool before_;
@@ -58,6 +62,10 @@ void throw_host_fault();
 /// Device memory; its bytes count as not initialised. Freed memory stays out of bounds until all is freed.
 std::byte* allocate(std::size_t bytes);
 void release(std::byte* memory) noexcept;
+/// Page-locked host memory, which kernels may use as well. What the host does there is not seen, so its bytes count as
+/// initialised.
+std::byte* allocate_pinned(std::size_t bytes);
+void release_pinned(std::byte* memory) noexcept;
 /// The host's copies in and out. Faults where the device memory is out of bounds or, to_host, not initialised.
 void copy_to_device(std::byte* device, const void* host, std::size_t bytes);
 void copy_to_host(void* host, const std::byte* device, std::size_t bytes);

@@ -251,6 +251,18 @@ void host_pointer() {
   cuda::launch<kThreads>({1, 1}, 0, stream, OutOfBoundsWrite<false>{kBug ? host.data() : data.data()});
 }
 template <bool kBug>
+void past_pinned_memory() {  // kernels may use pinned host memory, within its bounds
+  cuda::Stream stream;
+  cuda::PinnedBuffer<float> host(kThreads);
+  cuda::launch<kThreads>({1, 1}, 0, stream, OutOfBoundsWrite<kBug>{host.data()});
+}
+template <bool kBug>
+void race_in_pinned_memory() {
+  cuda::Stream stream;
+  cuda::PinnedBuffer<float> host(2);
+  cuda::launch<kThreads>({2, 1}, 0, stream, BlocksShareAWord<kBug>{host.data()});
+}
+template <bool kBug>
 void host_reads_device() {
   cuda::Stream stream;
   DeviceBuffer<float> data(1);
@@ -297,6 +309,8 @@ constexpr Seeded kSeeded[]{
     SWALLOWTAIL_CALLS(uninitialised_global, "reads device memory that nothing wrote"),
     SWALLOWTAIL_CALLS(after_free, "freed device memory"),
     SWALLOWTAIL_CALLS(host_pointer, "neither device nor shared memory"),
+    SWALLOWTAIL_CALLS(past_pinned_memory, "out of bounds: writes 4 bytes of pinned host memory, 0 bytes past the end"),
+    SWALLOWTAIL_CALLS(race_in_pinned_memory, "race: writes"),
     SWALLOWTAIL_CALLS(host_reads_device, "host code reads device memory"),
     SWALLOWTAIL_CALLS(result_of_nothing, "reads device memory that nothing wrote"),
 };

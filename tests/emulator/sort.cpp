@@ -44,6 +44,16 @@ void sort_pairs(const std::uint64_t* keys, std::uint64_t* sorted_keys, const std
   });
 }
 
+void sort_keys(const std::uint32_t* keys, std::uint32_t* sorted_keys, std::int64_t count, int bits,
+               DeviceBuffer<std::byte>&, Stream& stream) {
+  emulator::enqueue(stream, [=] {
+    auto key = fetch(keys, count);
+    const std::uint32_t mask = bits >= 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << bits) - 1;
+    std::ranges::stable_sort(key, {}, [&](std::uint32_t one) { return one & mask; });
+    put(sorted_keys, key);
+  });
+}
+
 void inclusive_sum(const std::int64_t* in, std::int64_t* out, std::int64_t count, DeviceBuffer<std::byte>&,
                    Stream& stream) {
   emulator::enqueue(stream, [=] {

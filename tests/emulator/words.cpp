@@ -96,6 +96,9 @@ unsigned long long atomicMin(unsigned long long* address, unsigned long long val
 unsigned atomicOr(unsigned* address, unsigned value) {
   return atomically(address, [=](unsigned old) { return old | value; });
 }
+unsigned atomicAnd(unsigned* address, unsigned value) {
+  return atomically(address, [=](unsigned old) { return old & value; });
+}
 int atomicExch(int* address, int value) { return atomically(address, [=](int) { return value; }); }
 int atomicCAS(int* address, int compare, int value) {
   return atomically(address, [=](int old) { return old == compare ? value : old; });
