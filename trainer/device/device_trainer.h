@@ -1,0 +1,111 @@
+// A rank's work on a device, for callers that need not know how: whole training steps where one rank holds all tables
+// (DeviceTrainer), or the dense part alone where tables are spread over ranks (DeviceDense). This header and its room's
+// files beside it are built always; dlrm/ is built with a device (CUDA) or with the emulated one (tests/emulator), and
+// says so by use_devices().
+// Errors of all calls: Error (resources) where the device has no memory left or reports a failure.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/click_loss.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/optimizer.h"
+#include "trainer/data/batch.h"
+#include "trainer/device/device_timing.h"
+#include "trainer/device/dlrm_network.h"
+#include "trainer/device/loss_scale.h"
+#include "trainer/embedding/embedding_table.h"
+#include "trainer/embedding/table_shard.h"
+
+namespace swallowtail {
+
+struct DeviceModel {
+  std::vector<EmbeddingTable> tables;  // in the model's order
+  DlrmNetwork network;
+  std::int64_t parameters = 0;  // floats of the flat array that the network's places refer to
+  OptimizerStep optimizer;      // of the dense parameters; rate and step are set at each step
+  double average_decay = 0;     // 0: no weight average
+  double clip_norm = 0;
+  cuda::Precision precision = cuda::Precision::fp32;
+  cuda::ClickLoss loss;
+  std::optional<double> loss_scale{};  // fixed; nothing: LossScale's choice for the precision
+  std::uint64_t seed = 0;
+  bool skips_bad_steps = false;  // loss and gradient are looked at before anything is updated
+  bool records_graphs = true;
+};
+
+/// The host's arrays: checkpoints are read and written there.
+struct HostParameters {
+  std::span<float> weights, state, average;  // flat, of the dense parameters; average empty without averaging
+  std::span<TableShard> shards;              // one a table, whole, in the order of its rows
+};
+
+struct DeviceStepInput {
+  const Batch& batch;
+  std::int64_t step = 1;
+  double rate_factor = 1;
+  const Batch* next = nullptr;  // of the step after it, which stays as it is until then
+};
+
+struct DeviceOutcome {
+  double loss_sum = 0;                          // over the samples
+  std::optional<std::int64_t> bad_parameter{};  // the first place of a gradient that is not finite
+  struct Row {
+    std::int64_t table = 0, row = 0;
+  };
+  std::optional<Row> bad_row{};
+  bool updated = true;                // false: a bad step that was skipped
+  std::optional<double> new_scale{};  // the loss scale changed
+};
+
+class DeviceTrainer {
+ public:
+  virtual ~DeviceTrainer() = default;
+  virtual void upload(const HostParameters& from) = 0;
+  virtual void download(const HostParameters& to) = 0;
+  virtual DeviceOutcome step(const DeviceStepInput& input) = 0;
+  /// Logits of the last step or prediction, [its samples].
+  virtual std::vector<float> logits() = 0;
+  /// `averaged`: of the averaged weights, which settle() has brought up to date.
+  virtual std::vector<float> predict(const Batch& batch, bool averaged) = 0;
+  virtual void settle(std::int64_t step) = 0;
+  /// Steps that were replayed from a recorded graph.
+  virtual std::int64_t replayed_steps() const = 0;
+};
+
+/// The dense part of a rank's samples. All pointers are the host's; vectors come and gradients go by it.
+class DeviceDense {
+ public:
+  virtual ~DeviceDense() = default;
+  /// parameters [DeviceModel::parameters] as they are now; dense [samples, features].
+  virtual void begin(std::span<const float> parameters, std::int64_t samples, const float* dense, std::int64_t step,
+                     std::int64_t first_sample) = 0;
+  /// pooled: one pointer a table to [samples, its dim].
+  virtual void forward(std::span<const float* const> pooled, bool training, float* logits) = 0;
+  /// Adds to `gradient` [DeviceModel::parameters]; overwrites the pooled gradients.
+  virtual void backward(const float* logit_gradients, std::span<float* const> pooled_gradients,
+                        std::span<float> gradient) = 0;
+};
+
+struct DeviceBackend {
+  int (*count)();  // devices that this process sees
+  std::string (*name)(int device);
+  /// Both use `device` for this thread from now on.
+  std::unique_ptr<DeviceTrainer> (*trainer)(const DeviceModel& model, int device);
+  std::unique_ptr<DeviceDense> (*dense)(const DeviceModel& model, int device);
+  std::vector<DeviceTiming> (*bench)(const DeviceBenchOptions& options, int device);
+};
+
+/// What the program was built with: null where use_devices() was not called, or had nothing to say.
+const DeviceBackend* device_backend() noexcept;
+void set_device_backend(const DeviceBackend* backend) noexcept;
+
+/// Called once by a program that wants devices; defined where they are (dlrm/) or are not (no_devices/).
+void use_devices();
+
+}  // namespace swallowtail

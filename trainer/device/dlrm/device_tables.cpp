@@ -1,0 +1,154 @@
+#include "trainer/device/dlrm/device_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace swallowtail {
+
+using cuda::DeviceTable;
+
+namespace {
+
+/// Sums of log d_t over the steps in which the decay still rises.
+std::vector<double> log_prefix_of(const Averaging& averaging, double decay) {
+  std::vector<double> sums{0};
+  for (std::int64_t step = 1; averaging.decay(step) < decay; ++step)
+    sums.push_back(sums.back() + std::log(averaging.decay(step)));
+  return sums;
+}
+
+}  // namespace
+
+DeviceTableSet::DeviceTableSet(std::span<const EmbeddingTable> tables, std::int64_t width,
+                               const std::function<std::int64_t(std::int64_t)>& column_of,
+                               const std::optional<Averaging>& averaging, double average_decay, cuda::Stream& stream)
+    : tables_(tables.begin(), tables.end()), stream_(stream), averaging_(averaging.has_value()) {
+  std::vector<DeviceTable> described;
+  std::vector<cuda::RowAverage> row_averages;
+  for (std::int64_t t = 0; t < count(); ++t) {
+    const EmbeddingTable& table = tables_[static_cast<std::size_t>(t)];
+    Held& held = held_.emplace_back();
+    held.weights = cuda::DeviceBuffer<float>(table.rows * table.dim);
+    held.state = cuda::DeviceBuffer<float>(table.rows * sparse_state_width(table.optimizer.kind, table.dim));
+    if (averaging_) {
+      held.average = cuda::DeviceBuffer<float>(table.rows * table.dim);
+      held.average_step = cuda::DeviceBuffer<std::int32_t>(table.rows);
+      row_averages.push_back({held.average.data(), held.average_step.data()});
+    }
+    described.push_back({.rows = held.weights.data(),
+                         .state = held.state.data(),
+                         .row_count = table.rows,
+                         .out_column = column_of(t),
+                         .dim = static_cast<std::int32_t>(table.dim),
+                         .pooling = table.pooling});
+  }
+  // The row of the pooled vectors may be wider than the last table's end.
+  weights_.emplace(described, false, stream);
+  if (weights_->width() > width) throw cuda::Failure("the tables' columns are wider than a row of pooled vectors");
+  weights_->widen(width);
+  rates_ = cuda::DeviceBuffer<cuda::Rates>(count());
+  if (!averaging_) return;
+  for (std::size_t t = 0; t < described.size(); ++t) described[t].rows = held_[t].average.data();
+  averaged_.emplace(described, false, stream);
+  averaged_->widen(width);
+  const auto log_prefix = log_prefix_of(*averaging, average_decay);
+  log_prefix_ = cuda::to_device<double>(log_prefix, stream);
+  log_decay_ = std::log(average_decay);
+  row_averages_ = cuda::to_device<cuda::RowAverage>(row_averages, stream);
+  stream.wait();  // the copies read what ends here
+}
+
+void DeviceTableSet::upload(std::span<const TableShard> shards) {
+  for (std::size_t t = 0; t < held_.size(); ++t) {
+    const TableShard& shard = shards[t];
+    cuda::copy_to_device(held_[t].weights.data(), shard.weights.data(), held_[t].weights.size(), stream_);
+    cuda::copy_to_device(held_[t].state.data(), shard.state.data(), held_[t].state.size(), stream_);
+    stream_.wait();
+    if (!averaging_) continue;
+    std::vector<std::int32_t> steps;
+    for (const std::int64_t step : shard.average_step) steps.push_back(static_cast<std::int32_t>(2 * step));
+    cuda::copy_to_device(held_[t].average.data(), shard.average.data(), held_[t].average.size(), stream_);
+    cuda::copy_to_device(held_[t].average_step.data(), steps.data(), held_[t].average_step.size(), stream_);
+    stream_.wait();
+  }
+}
+
+void DeviceTableSet::download(std::span<TableShard> shards) {
+  for (std::size_t t = 0; t < held_.size(); ++t) {
+    TableShard& shard = shards[t];
+    const auto fetch = [&](auto& host, const auto& device) {
+      using T = std::remove_cvref_t<decltype(host[0])>;
+      if (shard.changed.empty()) {
+        cuda::copy_to_host(host.data(), device.data(), device.size(), stream_);
+        stream_.wait();
+        return;
+      }
+      std::vector<T> fetched(static_cast<std::size_t>(device.size()));
+      cuda::copy_to_host(fetched.data(), device.data(), device.size(), stream_);
+      stream_.wait();
+      const std::size_t width = shard.changed.empty() ? 0 : fetched.size() / shard.changed.size();
+      for (std::size_t row = 0; row < shard.changed.size(); ++row)
+        if (std::memcmp(&host[row * width], &fetched[row * width], width * sizeof(T)) != 0) {
+          shard.changed[row] = 1;
+          std::copy_n(&fetched[row * width], width, &host[row * width]);
+        }
+    };
+    fetch(shard.weights, held_[t].weights);
+    if (held_[t].state.size() > 0) fetch(shard.state, held_[t].state);
+    if (!averaging_) continue;
+    fetch(shard.average, held_[t].average);
+    std::vector<std::int32_t> steps(static_cast<std::size_t>(held_[t].average_step.size()));
+    cuda::copy_to_host(steps.data(), held_[t].average_step.data(), held_[t].average_step.size(), stream_);
+    stream_.wait();
+    std::ranges::transform(steps, shard.average_step.begin(), [](std::int32_t step) { return std::int64_t{step / 2}; });
+  }
+}
+
+void DeviceTableSet::set_rates(std::int64_t step, float rate_factor, cuda::Rates* pinned) {
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    OptimizerStep optimizer = tables_[t].optimizer;
+    optimizer.learning_rate *= rate_factor;
+    optimizer.step = step;
+    pinned[t] = cuda::Rates(optimizer);
+  }
+}
+
+void DeviceTableSet::send_rates(const cuda::Rates* pinned) {
+  cuda::copy_to_device(rates_.data(), pinned, rates_.size(), stream_);
+}
+
+void DeviceTableSet::lookup(const cuda::DeviceBags& bags, bool averaged, float* pooled) {
+  cuda::pooled_lookup_forward(averaged ? *averaged_ : *weights_, bags, pooled, stream_);
+}
+
+cuda::RowAverages DeviceTableSet::averages() const {
+  return {&*weights_, row_averages_.data(), {log_prefix_.data(), log_prefix_.size() - 1, log_decay_}, facts_};
+}
+
+void DeviceTableSet::update(const cuda::DeviceBags& bags, const float* gradient, const cuda::StepFacts* facts,
+                            unsigned long long* bad_row) {
+  facts_ = facts;
+  if (averaging_) cuda::average_before_update(averages(), bags, stream_);
+  cuda::pooled_lookup_backward(*weights_, bags, gradient, {.table_rates = rates_.data()}, scratch_, bad_row, stream_);
+  if (averaging_) cuda::average_after_update(averages(), bags, stream_);
+}
+
+void DeviceTableSet::settle(std::int64_t step) {
+  if (averaging_) cuda::settle_averages(averages(), step, stream_);
+}
+
+DeviceTableSet::Row DeviceTableSet::row_at(unsigned long long through_all) const {
+  const auto row = static_cast<std::int64_t>(through_all);
+  std::int64_t t = 0;
+  while (t + 1 < count() && weights_->on_host()[static_cast<std::size_t>(t) + 1].first_row <= row) ++t;
+  return {t, row - weights_->on_host()[static_cast<std::size_t>(t)].first_row};
+}
+
+std::int64_t DeviceTableSet::bytes() const noexcept {
+  std::int64_t floats = 0;
+  for (const Held& held : held_) floats += held.weights.size() + held.state.size() + held.average.size();
+  return floats * static_cast<std::int64_t>(sizeof(float));
+}
+
+}  // namespace swallowtail

@@ -1,0 +1,68 @@
+// Embedding tables in device memory: one lookup of all of them, one fused backward, their weight averages, and the way
+// between the host's shards and the device. Whole tables in the order of their rows, fp32.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "kernels/cuda/row_average.h"
+#include "kernels/weight_average.h"
+#include "trainer/embedding/embedding_table.h"
+#include "trainer/embedding/table_shard.h"
+
+namespace swallowtail {
+
+class DeviceTableSet {
+ public:
+  /// column_of: where a table's vector stands in a row of `width` floats of the pooled vectors.
+  DeviceTableSet(std::span<const EmbeddingTable> tables, std::int64_t width,
+                 const std::function<std::int64_t(std::int64_t)>& column_of, const std::optional<Averaging>& averaging,
+                 double average_decay, cuda::Stream& stream);
+
+  /// shards: one a table, each whole and in the order of its rows.
+  void upload(std::span<const TableShard> shards);
+  /// Into the host's arrays. Rows of shards whose changes are counted (TableShard::changed) are marked where they
+  /// differ.
+  void download(std::span<TableShard> shards);
+
+  /// The rates of step `step` for update(), through `pinned` [tables], which stays as it is until the work is done.
+  void set_rates(std::int64_t step, float rate_factor, cuda::Rates* pinned);
+  void send_rates(const cuda::Rates* pinned);
+
+  void lookup(const cuda::DeviceBags& bags, bool averaged, float* pooled);
+  /// *bad_row as cuda::pooled_lookup_backward.
+  void update(const cuda::DeviceBags& bags, const float* gradient, const cuda::StepFacts* facts,
+              unsigned long long* bad_row);
+  void settle(std::int64_t step);
+
+  std::int64_t count() const noexcept { return static_cast<std::int64_t>(tables_.size()); }
+  struct Row {
+    std::int64_t table = 0, row = 0;
+  };
+  Row row_at(unsigned long long through_all) const;
+  std::int64_t bytes() const noexcept;
+
+ private:
+  struct Held {
+    cuda::DeviceBuffer<float> weights, state, average;
+    cuda::DeviceBuffer<std::int32_t> average_step;
+  };
+  cuda::RowAverages averages() const;
+
+  std::vector<EmbeddingTable> tables_;
+  cuda::Stream& stream_;
+  std::vector<Held> held_;
+  std::optional<cuda::DeviceTables> weights_, averaged_;
+  bool averaging_;
+  cuda::DeviceBuffer<cuda::RowAverage> row_averages_;
+  cuda::DeviceBuffer<double> log_prefix_;
+  double log_decay_ = 0;
+  cuda::DeviceBuffer<cuda::Rates> rates_;
+  cuda::BackwardScratch scratch_;
+  const cuda::StepFacts* facts_ = nullptr;
+};
+
+}  // namespace swallowtail

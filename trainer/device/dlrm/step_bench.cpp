@@ -1,0 +1,127 @@
+// Whole training steps: the input's way to the device included, data made once.
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+
+#include "kernels/interaction.h"
+#include "kernels/random.h"
+#include "trainer/device/dlrm/device_bench.h"
+#include "trainer/device/dlrm/device_clock.h"
+#include "trainer/device/dlrm/dlrm_trainer.h"
+
+namespace swallowtail {
+
+namespace {
+
+struct StepCase {
+  const char* name;
+  std::int64_t tables, rows, dim, dense;
+  std::vector<std::int64_t> bottom, top;
+  std::int64_t batch;
+  cuda::Precision precision;
+  double goal = 0;  // M samples/s
+  const char* goal_name = "";
+};
+
+std::vector<NetworkLayer> layers_of(std::int64_t in, const std::vector<std::int64_t>& widths, std::int64_t& size) {
+  std::vector<NetworkLayer> layers;
+  for (const std::int64_t out : widths) {
+    layers.push_back({in, out, size, size + in * out});
+    size += in * out + out;
+    in = out;
+  }
+  return layers;
+}
+
+DeviceModel model_of(const StepCase& of) {
+  DeviceModel model;
+  for (std::int64_t t = 0; t < of.tables; ++t)
+    model.tables.push_back(
+        {.name = fmt::format("t{}", t),
+         .feature = t,
+         .rows = of.rows,
+         .dim = of.dim,
+         .optimizer = {.kind = Optimizer::rowwise_adagrad, .learning_rate = 0.01F, .epsilon = 1e-8F}});
+  auto bottom = of.bottom, top = of.top;
+  bottom.push_back(of.dim);
+  top.push_back(1);
+  model.network = {.dense = of.dense, .dim = of.dim, .vectors = of.tables};
+  model.network.bottom = layers_of(of.dense, bottom, model.parameters);
+  model.network.top = layers_of(interaction_width(of.tables + 1, {0, of.dim, false, true}), top, model.parameters);
+  model.optimizer = {.kind = Optimizer::sgd, .learning_rate = 0.01F};
+  model.precision = of.precision;
+  return model;
+}
+
+Batch batch_of(const StepCase& of, std::uint64_t seed) {
+  Batch batch;
+  batch.size = of.batch;
+  const auto key = [&](std::uint64_t purpose, std::int64_t i) {
+    return random::bits(seed, purpose, static_cast<std::uint64_t>(i));
+  };
+  for (std::int64_t i = 0; i < of.batch * of.dense; ++i)
+    batch.dense.push_back(static_cast<float>(random::uniform(key(1, i))));
+  for (std::int64_t b = 0; b < of.batch; ++b) {
+    batch.labels.push_back(static_cast<float>(random::below(key(2, b), 2)));
+    batch.samples.push_back(b);
+  }
+  for (std::int64_t t = 0; t < of.tables; ++t) {
+    JaggedIds& ids = batch.ids.emplace_back();
+    ids.offsets.push_back(0);
+    for (std::int64_t b = 0; b < of.batch; ++b) {
+      ids.values.push_back(random::below(key(static_cast<std::uint64_t>(10 + t), b), of.rows));
+      ids.offsets.push_back(b + 1);
+    }
+  }
+  return batch;
+}
+
+void time_step(const DeviceBenchOptions& options, const StepCase& of, std::vector<DeviceTiming>& timings) {
+  const DeviceModel model = model_of(of);
+  DlrmTrainer trainer(model);
+  std::vector<float> weights, state;
+  for (std::int64_t i = 0; i < model.parameters; ++i)
+    weights.push_back(static_cast<float>(0.02 * random::normal(random::bits(3, 4, static_cast<std::uint64_t>(i)))));
+  std::vector<TableShard> shards(model.tables.size());
+  for (TableShard& shard : shards) {
+    shard.weights.resize(static_cast<std::size_t>(of.rows * of.dim));
+    shard.state.resize(static_cast<std::size_t>(of.rows));
+  }
+  trainer.upload({weights, state, {}, shards});
+  shards.clear();
+  const std::array batches{batch_of(of, 1), batch_of(of, 2)};
+  std::vector<double> seconds;
+  const int warm_up = 5, steps = options.tiny ? 1 : 40;
+  for (int step = 1; step <= warm_up + steps; ++step) {
+    const auto begin = std::chrono::steady_clock::now();
+    trainer.step(
+        {batches[static_cast<std::size_t>(step % 2)], step, 1.0, &batches[static_cast<std::size_t>(1 - step % 2)]});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    if (step > warm_up) seconds.push_back(took.count());
+  }
+  std::ranges::sort(seconds);
+  DeviceTiming timing = timing_of(fmt::format("step, {}", of.name),
+                                  fmt::format("{} tables x {} rows x {}, B={}", of.tables, of.rows, of.dim, of.batch),
+                                  "M samples/s", static_cast<double>(of.batch), 1e6, seconds);
+  timing.limit = of.goal;
+  timing.limit_name = of.goal_name;
+  timings.push_back(std::move(timing));
+}
+
+}  // namespace
+
+void time_steps(const DeviceBenchOptions& options, std::vector<DeviceTiming>& timings) {
+  using enum cuda::Precision;
+  if (options.tiny) return time_step(options, {"tiny", 3, 50, 8, 4, {16}, {16}, 12, fp32}, timings);
+  const char* const hugectr = "HugeCTR's per GPU, H100, one-hot (MLPerf v2.1)";
+  for (const auto& [name, precision] : {std::pair("one-hot, bf16", bf16), std::pair("one-hot, tf32", tf32)})
+    time_step(options, {name, 26, 200000, 128, 13, {512, 256}, {1024, 1024, 512, 256}, 65536, precision, 7.4, hugectr},
+              timings);
+  for (const auto& [name, precision] :
+       {std::pair("kaggle, bf16", bf16), std::pair("kaggle, tf32", tf32), std::pair("kaggle, fp32", fp32)})
+    for (const std::int64_t batch : {2048, 32768})
+      time_step(options, {name, 26, 1300000, 16, 13, {512, 256, 64}, {512, 256}, batch, precision}, timings);
+}
+
+}  // namespace swallowtail
