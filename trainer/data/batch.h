@@ -17,11 +17,12 @@ struct JaggedIds {
 };
 
 struct Batch {
-  std::int64_t size = 0;       // B
-  std::vector<float> dense;    // [B, dense features], row-major
-  std::vector<JaggedIds> ids;  // one a categorical feature
-  std::vector<float> labels;   // [B, labels]
-  std::vector<float> weights;  // [B] sample weights, or empty: every sample weighs 1
+  std::int64_t size = 0;         // B
+  std::vector<float> dense;      // [B, dense features], row-major
+  std::vector<JaggedIds> ids;    // one a categorical feature
+  std::vector<JaggedIds> texts;  // one a text column: rows of its word list, in the text's order
+  std::vector<float> labels;     // [B, labels]
+  std::vector<float> weights;    // [B] sample weights, or empty: every sample weighs 1
   std::vector<std::int64_t>
       samples;  // [B] index of each sample within its dataset (names a sample in messages and files)
 };
@@ -35,9 +36,14 @@ struct CategoricalFeature {
   double zipf = 0;        // exponent of the ids' distribution over rows where it is known, for plans
   bool weighted = false;  // ids carry weights
 };
+struct TextColumn {
+  std::string name;
+  std::int64_t rows = 0;  // of its word list; words are in [1, rows), 0 is the pad
+};
 struct DataShape {
   std::vector<std::string> dense;  // names of the dense columns, missing indicators included
   std::vector<CategoricalFeature> categorical;
+  std::vector<TextColumn> texts;
   std::vector<std::string> labels;  // one for a click model
 };
 

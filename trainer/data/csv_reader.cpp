@@ -48,6 +48,12 @@ void split_plain(std::string_view text, char delimiter, CsvRecord& record) {
 CsvReader::CsvReader(const std::filesystem::path& path, char delimiter, std::size_t max_record_bytes)
     : lines_(path, max_record_bytes), delimiter_(delimiter), max_record_bytes_(max_record_bytes) {}
 
+CsvReader::CsvReader(std::string_view text, const std::filesystem::path& path, char delimiter,
+                     std::int64_t lines_before, bool is_cut)
+    : lines_(text, path, lines_before, is_cut ? 0 : kMaxLineBytes),
+      delimiter_(delimiter),
+      max_record_bytes_(kMaxLineBytes) {}
+
 bool CsvReader::next(CsvRecord& record) {
   record.fields.clear();
   record.fault.clear();
@@ -110,6 +116,28 @@ void CsvReader::read_quoted(CsvRecord& record) {
   for (const std::size_t end : ends_) {
     record.fields.push_back(std::string_view(decoded_).substr(begin, end - begin));
     begin = end;
+  }
+}
+
+/// Looks at quotes alone, by the rules of CsvReader::next: one opens a field only where the field begins, and what
+/// follows a closing quote other than a delimiter spoils the rest of its line.
+std::size_t whole_records(std::string_view text, char delimiter) noexcept {
+  constexpr std::size_t none = std::string_view::npos;
+  std::size_t at = 0, last_outside = 0;  // the length up to the last line feed before `at` that ends a record
+  while (true) {
+    const std::size_t quote = text.find('"', at);
+    const std::size_t feed = text.substr(at, quote == none ? none : quote - at).rfind('\n');
+    if (feed != none) last_outside = at + feed + 1;
+    if (quote == none) return last_outside;
+    at = quote + 1;
+    if (quote > 0 && text[quote - 1] != delimiter && text[quote - 1] != '\n') continue;
+    std::size_t close = text.find('"', at);
+    while (close != none && close + 1 < text.size() && text[close + 1] == '"') close = text.find('"', close + 2);
+    if (close == none || close + 1 == text.size()) return last_outside;  // or the next byte may double the quote
+    at = close + 1;
+    if (text[at] == delimiter || text[at] == '\n') continue;
+    at = text.find('\n', at);
+    if (at == none) return last_outside;
   }
 }
 

@@ -13,64 +13,37 @@ namespace swallowtail {
 namespace {
 
 struct CsvColumns {
+  std::size_t width = 0;  // fields of the header
   std::size_t label = 0;
   std::optional<std::size_t> weight;
-  std::vector<std::size_t> numbers, features;  // field of each of RawColumns
+  std::vector<std::size_t> numbers, features, texts;  // field of each of RawColumns
 };
 
 class CsvRows final : public RowReader {
  public:
-  CsvRows(const DataOptions& options, const RawColumns& columns, const std::filesystem::path& file)
-      : options_(options), columns_(columns), reader_(file, options.delimiter) {
+  CsvRows(const DataOptions& options, const RawColumns& columns, const CsvColumns& fields, CsvReader reader)
+      : options_(options), columns_(columns), fields_(fields), reader_(std::move(reader)) {
     for (const auto& feature : columns.features) features_.push_back(&options.column(feature.name));
-    read_header();
   }
 
   Next next(RawRow& row, BadCell& bad) override {
     do {
       if (!reader_.next(record_)) return Next::end;
-    } while (record_.is_blank() && width_ > 1);
+    } while (record_.is_blank() && fields_.width > 1);
     bad_ = &bad;
     row.clear();
     row.line = record_.line;
     if (!record_.fault.empty()) return refuse(record_.fault_column, record_.fault_value, record_.fault);
-    if (record_.fields.size() != width_) return refuse_count();
+    if (record_.fields.size() != fields_.width) return refuse_count();
     return read_label(row) && read_weight(row) && read_numbers(row) && read_features(row) ? Next::row : Next::bad;
   }
 
  private:
-  void read_header() {
-    if (!reader_.next(record_))
-      throw Error{ExitCode::data, "the file is empty", reader_.path().string(), "a CSV file begins with a header line"};
-    if (!record_.fault.empty())
-      throw Error{ExitCode::data, record_.fault, fmt::format("{}:1:{}", reader_.path().string(), record_.fault_column),
-                  "correct the header line"};
-    width_ = record_.fields.size();
-    std::unordered_map<std::string_view, std::size_t> counts;
-    for (const auto field : record_.fields) ++counts[field];
-    const auto find = [&](const std::string& name, std::string_view key) {
-      const auto found = counts.find(name);
-      if (found == counts.end())
-        throw Error{ExitCode::usage, fmt::format("no column '{}' ({}) in the header", name, key),
-                    fmt::format("{}:1", reader_.path().string()), did_you_mean(name, record_.fields)};
-      if (found->second > 1)
-        throw Error{ExitCode::usage, fmt::format("{} columns are named '{}' ({})", found->second, name, key),
-                    fmt::format("{}:1", reader_.path().string()), "rename all but one of them"};
-      return static_cast<std::size_t>(std::ranges::find(record_.fields, name) - record_.fields.begin());
-    };
-    fields_.label = find(options_.label, "data.label");
-    if (columns_.has_weights) fields_.weight = find(options_.weight, "data.weight");
-    for (const auto& name : columns_.numbers)
-      fields_.numbers.push_back(find(name, std::ranges::count(options_.dense, name) ? "data.dense" : "data.binned"));
-    for (const auto& feature : columns_.features)
-      fields_.features.push_back(find(feature.name, feature.is_one_hot ? "data.categorical" : "data.multi_hot"));
-  }
-
   /// Points at the first surplus field, or at the last one there is.
   Next refuse_count() {
-    const std::size_t column = std::min(record_.fields.size(), width_ + 1);
+    const std::size_t column = std::min(record_.fields.size(), fields_.width + 1);
     return refuse(static_cast<std::int64_t>(column), record_.fields[column - 1],
-                  fmt::format("{} fields where the header has {}", record_.fields.size(), width_));
+                  fmt::format("{} fields where the header has {}", record_.fields.size(), fields_.width));
   }
   Next refuse(std::int64_t column, std::string_view value, std::string_view reason) {
     *bad_ = {.line = record_.line, .column = column, .value = std::string(value), .reason = std::string(reason)};
@@ -130,6 +103,8 @@ class CsvRows final : public RowReader {
       }
       row.ends.push_back(row.ids.size());
     }
+    for (const std::size_t field : fields_.texts)
+      row.texts.push_back(is_missing(record_.fields[field]) ? std::string_view() : record_.fields[field]);
     return true;
   }
 
@@ -148,11 +123,64 @@ class CsvRows final : public RowReader {
   const DataOptions& options_;
   const RawColumns& columns_;
   std::vector<const ColumnOptions*> features_;
+  const CsvColumns& fields_;
   CsvReader reader_;
   CsvRecord record_;
-  CsvColumns fields_;
-  std::size_t width_ = 0;
   BadCell* bad_ = nullptr;
+};
+
+class CsvFormat final : public RowFormat {
+ public:
+  CsvFormat(const DataOptions& options, const RawColumns& columns, const std::filesystem::path& file)
+      : options_(options), columns_(columns), path_(file) {
+    CsvReader reader(file, options.delimiter);
+    read_header(reader);
+    delimiter_ = reader.delimiter();
+    start_ = {.bytes = reader.position(), .lines = reader.line()};
+  }
+  Start start() const noexcept override { return start_; }
+  std::size_t whole_rows(std::string_view text) const noexcept override { return whole_records(text, delimiter_); }
+  std::unique_ptr<RowReader> read(const TextBlock& block) const override {
+    return std::make_unique<CsvRows>(options_, columns_, fields_,
+                                     CsvReader(block.text, path_, delimiter_, block.lines_before, block.is_cut));
+  }
+
+ private:
+  void read_header(CsvReader& reader) {
+    CsvRecord record;
+    if (!reader.next(record))
+      throw Error{ExitCode::data, "the file is empty", path_.string(), "a CSV file begins with a header line"};
+    if (!record.fault.empty())
+      throw Error{ExitCode::data, record.fault, fmt::format("{}:1:{}", path_.string(), record.fault_column),
+                  "correct the header line"};
+    fields_.width = record.fields.size();
+    std::unordered_map<std::string_view, std::size_t> counts;
+    for (const auto field : record.fields) ++counts[field];
+    const auto find = [&](const std::string& name, std::string_view key) {
+      const auto found = counts.find(name);
+      if (found == counts.end())
+        throw Error{ExitCode::usage, fmt::format("no column '{}' ({}) in the header", name, key),
+                    fmt::format("{}:1", path_.string()), did_you_mean(name, record.fields)};
+      if (found->second > 1)
+        throw Error{ExitCode::usage, fmt::format("{} columns are named '{}' ({})", found->second, name, key),
+                    fmt::format("{}:1", path_.string()), "rename all but one of them"};
+      return static_cast<std::size_t>(std::ranges::find(record.fields, name) - record.fields.begin());
+    };
+    fields_.label = find(options_.label, "data.label");
+    if (columns_.has_weights) fields_.weight = find(options_.weight, "data.weight");
+    for (const auto& name : columns_.numbers)
+      fields_.numbers.push_back(find(name, std::ranges::count(options_.dense, name) ? "data.dense" : "data.binned"));
+    for (const auto& feature : columns_.features)
+      fields_.features.push_back(find(feature.name, feature.is_one_hot ? "data.categorical" : "data.multi_hot"));
+    for (const auto& name : columns_.texts) fields_.texts.push_back(find(name, "data.text"));
+  }
+
+  const DataOptions& options_;
+  const RawColumns& columns_;
+  std::filesystem::path path_;
+  char delimiter_ = ',';
+  Start start_;
+  CsvColumns fields_;
 };
 
 class CsvSource final : public Source {
@@ -161,15 +189,16 @@ class CsvSource final : public Source {
     columns_.numbers = numeric_columns(options);
     for (const auto& name : options.categorical) columns_.features.push_back({.name = name});
     for (const auto& name : options.multi_hot) columns_.features.push_back({.name = name, .is_one_hot = false});
+    columns_.texts = options.text;
     columns_.label = options.label;
     columns_.has_weights = !options.weight.empty();
-    if (columns_.numbers.empty() && columns_.features.empty())
+    if (columns_.numbers.empty() && columns_.features.empty() && columns_.texts.empty())
       throw Error{ExitCode::usage, "no column is named as a feature", "data",
-                  "set data.dense, data.categorical, data.multi_hot or data.binned"};
+                  "set data.dense, data.categorical, data.multi_hot, data.binned or data.text"};
   }
   const RawColumns& columns() const noexcept override { return columns_; }
-  std::unique_ptr<RowReader> open(const std::filesystem::path& file) const override {
-    return std::make_unique<CsvRows>(options_, columns_, file);
+  std::unique_ptr<RowFormat> format(const std::filesystem::path& file) const override {
+    return std::make_unique<CsvFormat>(options_, columns_, file);
   }
 
  private:

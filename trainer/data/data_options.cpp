@@ -70,6 +70,12 @@ void check_columns(const Experiment& experiment, const DataOptions& options) {
   check_list("data.categorical", options.categorical);
   check_list("data.multi_hot", options.multi_hot);
   check_list("data.binned", options.binned);
+  check_list("data.text", options.text);
+  for (const auto& name : options.text)
+    for (const auto* list : {&options.dense, &options.categorical, &options.multi_hot, &options.binned})
+      if (std::ranges::count(*list, name))
+        throw experiment.error("data.text", fmt::format("column '{}' is in another list too", name),
+                               "keep one of them");
   for (const auto& name : options.multi_hot)
     if (std::ranges::count(options.categorical, name))
       throw experiment.error("data.multi_hot", fmt::format("column '{}' is in data.categorical too", name),
@@ -124,6 +130,11 @@ DataOptions data_options(const Experiment& experiment) {
   }
   options.multi_hot = experiment.texts("data.multi_hot");
   options.binned = experiment.texts("data.binned");
+  options.text = experiment.texts("data.text");
+  if (!options.text.empty() && options.source != "csv" && options.source != "interactions")
+    throw experiment.error("data.text", fmt::format("the source {} has no columns of text", options.source),
+                           "take it out, or use the source csv or interactions");
+  options.words = word_options(experiment);
   options.missing = experiment.texts("data.missing");
   options.has_missing_indicator = experiment.boolean("data.missing_indicator");
 
@@ -158,8 +169,15 @@ DataOptions data_options(const Experiment& experiment) {
                            "raise data.index_space");
   options.is_quarantine = experiment.text("data.on_bad_row") == "quarantine";
   options.max_bad_fraction = experiment.number("data.max_bad_fraction");
+  options.folds = fold_options(experiment);
   check_columns(experiment, options);
   return options;
+}
+
+WordOptions word_options(const Experiment& experiment) {
+  return {.min_count = experiment.integer("data.text_min_count"),
+          .most = experiment.integer("data.text_max_words"),
+          .length = experiment.integer("data.text_length")};
 }
 
 ShuffleOptions shuffle_options(const Experiment& experiment) {
@@ -184,25 +202,27 @@ std::string encoding_options_text(const DataOptions& options) {
   };
   nlohmann::json columns = nlohmann::json::object();
   for (const auto& [name, c] : options.columns) columns[name] = column(c);
-  return nlohmann::json{{"source", options.source},
-                        {"delimiter", static_cast<int>(options.delimiter)},
-                        {"label", options.label},
-                        {"weight", options.weight},
-                        {"positive_labels", options.positive_labels},
-                        {"negative_labels", options.negative_labels},
-                        {"dense", options.dense},
-                        {"categorical", options.categorical},
-                        {"multi_hot", options.multi_hot},
-                        {"binned", options.binned},
-                        {"missing", options.missing},
-                        {"missing_indicator", options.has_missing_indicator},
-                        {"defaults", column(options.defaults)},
-                        {"columns", columns},
-                        {"hash_seed", options.hash_seed},
-                        {"max_rows", options.max_rows.value_or(0)},
-                        {"index_space", options.index_space.value_or(0)},
-                        {"field_starts", options.field_starts}}
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json{{"source", options.source},
+                      {"delimiter", static_cast<int>(options.delimiter)},
+                      {"label", options.label},
+                      {"weight", options.weight},
+                      {"positive_labels", options.positive_labels},
+                      {"negative_labels", options.negative_labels},
+                      {"dense", options.dense},
+                      {"categorical", options.categorical},
+                      {"multi_hot", options.multi_hot},
+                      {"binned", options.binned},
+                      {"missing", options.missing},
+                      {"missing_indicator", options.has_missing_indicator},
+                      {"defaults", column(options.defaults)},
+                      {"columns", columns},
+                      {"hash_seed", options.hash_seed},
+                      {"max_rows", options.max_rows.value_or(0)},
+                      {"index_space", options.index_space.value_or(0)},
+                      {"field_starts", options.field_starts}};
+  if (!options.text.empty())
+    json["text"] = {options.text, options.words.min_count, options.words.most, options.words.length};
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace swallowtail

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "trainer/config/experiment.h"
+#include "trainer/data/folds.h"
 #include "trainer/data/sample_order.h"
 
 namespace swallowtail {
@@ -28,6 +29,13 @@ struct ColumnOptions {
   std::optional<std::int64_t> max_ids;
 };
 
+/// How texts become words (word_list.h).
+struct WordOptions {
+  std::int64_t min_count = 2;
+  std::int64_t most = 50000;  // words with a row of their own
+  std::int64_t length = 64;   // words of a text that are read
+};
+
 struct DataOptions {
   std::string source = "csv";
   std::vector<std::filesystem::path> train, validation, test;  // paths or globs
@@ -36,7 +44,8 @@ struct DataOptions {
   char delimiter = '\0';                                       // 0: found from the header
   std::string label = "label", weight;                         // weight: empty where there is none
   std::vector<std::string> positive_labels{"1"}, negative_labels{"0"};
-  std::vector<std::string> dense, categorical, multi_hot, binned, missing{"", "?"};
+  std::vector<std::string> dense, categorical, multi_hot, binned, text, missing{"", "?"};
+  WordOptions words;
   bool has_missing_indicator = true;
   ColumnOptions defaults;
   std::map<std::string, ColumnOptions> columns;
@@ -45,6 +54,7 @@ struct DataOptions {
   std::vector<std::int64_t> field_starts;
   bool is_quarantine = true;  // else the first bad row is an error
   double max_bad_fraction = 0.01;
+  FoldOptions folds;  // off unless evaluation.fold holds one out
 
   const ColumnOptions& column(const std::string& name) const {
     const auto found = columns.find(name);
@@ -55,6 +65,9 @@ struct DataOptions {
 /// Errors: ExitCode::usage at the key's place for columns named twice, a label that is also a feature, an option of a
 /// column that no list names, shares that leave nothing to train on.
 DataOptions data_options(const Experiment& experiment);
+
+/// data.text_*.
+WordOptions word_options(const Experiment& experiment);
 
 ShuffleOptions shuffle_options(const Experiment& experiment);
 

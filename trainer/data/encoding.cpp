@@ -1,6 +1,7 @@
 #include "trainer/data/encoding.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -12,6 +13,21 @@ namespace {
 float saturate(double value) {
   constexpr double most = std::numeric_limits<float>::max();
   return static_cast<float>(std::clamp(value, -most, most));
+}
+
+/// ln(1 + max(value, 0)) in fp32. Most counts are small whole numbers, whose logarithms are known.
+float log_of(double value) {
+  constexpr std::size_t known = 1024;
+  static const auto logs = [] {
+    std::array<float, known> all{};
+    for (std::size_t k = 0; k < known; ++k) all[k] = saturate(std::log1p(static_cast<double>(k)));
+    return all;
+  }();
+  if (value >= 0 && value < static_cast<double>(known)) {
+    const auto whole = static_cast<std::size_t>(value);
+    if (static_cast<double>(whole) == value) return logs[whole];
+  }
+  return saturate(std::log1p(std::max(value, 0.0)));
 }
 
 double rank_of(const DenseColumn& column, double value) {
@@ -27,28 +43,12 @@ double rank_of(const DenseColumn& column, double value) {
 
 }  // namespace
 
-std::uint64_t hash_text(std::string_view text, std::uint64_t seed) noexcept {
-  std::uint64_t hash = random::mix(random::mix(seed) ^ text.size());
-  for (std::size_t begin = 0; begin < text.size(); begin += 8) {
-    std::uint64_t word = 0;
-    for (std::size_t i = begin; i < std::min(begin + 8, text.size()); ++i)
-      word |= static_cast<std::uint64_t>(static_cast<unsigned char>(text[i])) << (8 * (i - begin));
-    hash = random::mix(hash ^ word);
-  }
-  return hash;
-}
-
-Vocabulary::Vocabulary(std::vector<std::string> words) : words_(std::move(words)) {
-  index_.reserve(words_.size());
-  for (std::size_t i = 0; i < words_.size(); ++i) index_.emplace(words_[i], static_cast<std::int64_t>(i));
-}
-
 float DenseColumn::encode(std::optional<double> value) const {
   switch (normalize) {
     case Normalize::none:
       return saturate(value.value_or(mean));
     case Normalize::log:
-      return value ? saturate(std::log1p(std::max(*value, 0.0))) : 0.0F;
+      return value ? log_of(*value) : 0.0F;
     case Normalize::standard:
       return value ? saturate((*value - mean) / deviation) : 0.0F;
     case Normalize::quantile:
@@ -66,14 +66,18 @@ std::int64_t IdColumn::row_of(const RawId& id) const {
       break;
     }
     case Kind::hash:
-      row = buckets < 2 ? 0 : 1 + random::below(hash_text(id.text, hash_seed), buckets - 1);
-      break;
+      return row_of_hash(hash_text(id.text, hash_seed));
     case Kind::index:
       row = std::min(id.index - first_index, index_rows - 1);
       break;
     case Kind::bins:
       break;
   }
+  return modulus > 0 ? row % modulus : row;
+}
+
+std::int64_t IdColumn::row_of_hash(std::uint64_t hash) const {
+  const std::int64_t row = buckets < 2 ? 0 : 1 + random::below(hash, buckets - 1);
   return modulus > 0 ? row % modulus : row;
 }
 
@@ -93,6 +97,7 @@ DataShape Encoding::shape() const {
                                  .rows = feature.rows,
                                  .mean_ids = feature.mean_ids,
                                  .weighted = feature.is_weighted});
+  for (const auto& text : texts) shape.texts.push_back({.name = text.name, .rows = text.words.rows()});
   shape.labels = {label};
   return shape;
 }
@@ -121,6 +126,13 @@ void Encoding::encode(const RawColumns& columns, const RawRow& row, EncodedRow& 
       const auto ids = row.feature(f);
       if (ids.empty() && feature.is_one_hot) add(feature.row_of_missing(), 1);
       for (const RawId& id : ids) add(feature.row_of(id), id.weight);
+    }
+    out.ends.push_back(out.ids.size());
+  }
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    for (const std::int64_t word : texts[t].words.rows_of(row.texts[t], texts[t].length)) {
+      out.ids.push_back(word);
+      if (is_weighted) out.id_weights.push_back(1);
     }
     out.ends.push_back(out.ids.size());
   }

@@ -26,32 +26,13 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "trainer/data/batch.h"
 #include "trainer/data/source.h"
+#include "trainer/data/word_list.h"
 
 namespace swallowtail {
-
-/// Categories in row order; finds a row by text.
-class Vocabulary {
- public:
-  Vocabulary() = default;
-  explicit Vocabulary(std::vector<std::string> words);
-  Vocabulary(Vocabulary&&) = default;  // `index_` views the words, which a move leaves where they are
-  Vocabulary& operator=(Vocabulary&&) = default;
-  /// Position of the word, or -1.
-  std::int64_t find(std::string_view word) const {
-    const auto found = index_.find(word);
-    return found == index_.end() ? -1 : found->second;
-  }
-  const std::vector<std::string>& words() const noexcept { return words_; }
-
- private:
-  std::vector<std::string> words_;
-  std::unordered_map<std::string_view, std::int64_t> index_;
-};
 
 struct DenseColumn {
   std::string name;
@@ -80,6 +61,7 @@ struct IdColumn {
   std::vector<double> edges;  // bins
 
   std::int64_t row_of(const RawId& id) const;
+  std::int64_t row_of_hash(std::uint64_t hash) const;             // hash: of the id's text
   std::int64_t row_of_missing() const;                            // one-hot
   std::int64_t row_of_number(std::optional<double> value) const;  // bins
   std::string feature_name() const { return kind == Kind::bins ? name + ".bin" : name; }
@@ -91,12 +73,29 @@ struct EncodedRow {
   float label = 0, weight = 1;
   std::vector<std::int64_t> ids;  // of all features, one after another
   std::vector<float> id_weights;  // [ids], or empty where no feature is weighted
-  std::vector<std::size_t> ends;  // [features]
+  std::vector<std::size_t> ends;  // [features, then texts]
+};
+
+/// A column of text: its words as rows of a list, at most `length` of them.
+struct WordColumn {
+  std::string name;
+  std::int64_t length = 64;
+  WordList words;
+};
+
+/// The same, borrowed.
+struct EncodedView {
+  std::span<const float> dense;
+  float label = 0, weight = 1;
+  std::span<const std::int64_t> ids;
+  std::span<const float> id_weights;
+  std::span<const std::size_t> ends;
 };
 
 struct Encoding {
   std::vector<DenseColumn> dense;
   std::vector<IdColumn> features;
+  std::vector<WordColumn> texts;
   std::string label = "label";
   bool has_weights = false;
   std::string options;  // encoding_options_text() of the options that it was learned under
@@ -109,8 +108,5 @@ struct Encoding {
   /// Errors: ExitCode::damaged, at `where`, for text that to_json() did not write.
   static Encoding from_json(std::string_view text, const std::string& where);
 };
-
-/// 64 bits of a text under a seed; the same on every machine.
-std::uint64_t hash_text(std::string_view text, std::uint64_t seed) noexcept;
 
 }  // namespace swallowtail

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "trainer/data/encoding.h"
+#include "trainer/data/tokenizer.h"
 
 namespace swallowtail {
 namespace {
@@ -139,6 +140,9 @@ std::string Encoding::to_json() const {
   for (const auto& column : dense) json["dense"].push_back(dense_json(column));
   json["features"] = Json::array();
   for (const auto& feature : features) json["features"].push_back(feature_json(feature));
+  for (const auto& text : texts)
+    json["texts"].push_back({{"name", text.name}, {"length", text.length}, {"words", text.words.words()}});
+  if (!texts.empty()) json["tokenizer"] = tokenizer_digest();
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -152,6 +156,15 @@ Encoding Encoding::from_json(std::string_view text, const std::string& where) {
     encoding.options = json.at("options");
     for (const auto& column : json.at("dense")) encoding.dense.push_back(dense_column(column));
     for (const auto& feature : json.at("features")) encoding.features.push_back(feature_column(feature));
+    if (json.contains("texts")) {
+      if (json.at("tokenizer") != tokenizer_digest())
+        throw std::invalid_argument("its words were found by another tokenizer (another C library)");
+      for (const auto& column : json.at("texts")) {
+        encoding.texts.push_back(
+            {column.at("name"), column.at("length"), WordList(column.at("words").get<std::vector<std::string>>())});
+        if (encoding.texts.back().length < 1) throw std::invalid_argument("a text has no length");
+      }
+    }
     return encoding;
   } catch (const std::exception& failure) {  // nlohmann's and our own
     throw Error{ExitCode::damaged, fmt::format("the encoding cannot be read: {}", failure.what()), where,

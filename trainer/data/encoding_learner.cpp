@@ -8,18 +8,6 @@ namespace {
 constexpr std::size_t kKnots = 1001;
 }
 
-std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts,
-                                       std::int64_t min_count) {
-  std::erase_if(counts, [&](const auto& word) { return word.second < min_count; });
-  std::ranges::sort(counts, [](const auto& a, const auto& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
-  });
-  std::vector<std::string> words;
-  words.reserve(counts.size());
-  for (auto& [word, count] : counts) words.push_back(std::move(word));
-  return words;
-}
-
 void rank_knots(const std::vector<ValueCount>& values, std::vector<double>& knots, std::vector<double>& ranks) {
   double total = 0;
   for (const auto& value : values) total += static_cast<double>(value.count);
@@ -46,6 +34,7 @@ EncodingLearner::EncodingLearner(const DataOptions& options, const RawColumns& c
   for (std::size_t f = 0; f < features_.size(); ++f)
     features_[f].is_vocabulary =
         !columns.features[f].is_index && options.column(columns.features[f].name).encoding == IdEncoding::vocabulary;
+  texts_.resize(columns.texts.size());
 }
 
 void EncodingLearner::add(const RawRow& row) {
@@ -75,6 +64,7 @@ void EncodingLearner::add(const RawRow& row) {
         statistics.counts.emplace(id.text, 1);
     }
   }
+  for (std::size_t t = 0; t < texts_.size(); ++t) texts_[t].add(row.texts[t], options_.words.length);
   ++rows_;
 }
 
@@ -86,6 +76,8 @@ Encoding EncodingLearner::finish() {
   for (std::size_t i = 0; i < options_.dense.size(); ++i) encoding.dense.push_back(dense_column(i));
   for (std::size_t f = 0; f < features_.size(); ++f) encoding.features.push_back(id_column(f));
   for (const auto& name : options_.binned) encoding.features.push_back(binned_column(name));
+  for (std::size_t t = 0; t < texts_.size(); ++t)
+    encoding.texts.push_back({columns_.texts[t], options_.words.length, texts_[t].list(options_.words)});
   return encoding;
 }
 

@@ -48,12 +48,9 @@ class EncodingLearner {
   const RawColumns& columns_;
   std::vector<NumberStatistics> numbers_;
   std::vector<FeatureStatistics> features_;
+  std::vector<WordCounter> texts_;
   std::int64_t rows_ = 0;
 };
-
-/// Words by falling count, equal ones by their bytes, without those rarer than min_count.
-std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts,
-                                       std::int64_t min_count);
 
 /// At most 1,001 values and their mid-ranks in (0, 1): all of them where there are no more, else those nearest to
 /// equally spaced ranks, the least and the largest included.

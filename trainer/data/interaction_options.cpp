@@ -62,7 +62,8 @@ InteractionOptions interaction_options(const Experiment& experiment) {
                   did_you_mean(role, kRoles)};
     if (section.has("name")) *name = section.text("name");
   }
-  options.text = experiment.texts("data.text");
+  options.text = options.files.text;
+  options.images = experiment.texts("data.images");
   options.has_own_separator = experiment.is_set("data.separator");
   options.duplicates = duplicates_of(experiment.text("data.duplicates"));
   if (experiment.has("data.min_rating")) options.min_rating = experiment.number("data.min_rating");
@@ -75,17 +76,19 @@ InteractionOptions interaction_options(const Experiment& experiment) {
 
 std::string interaction_options_text(const InteractionOptions& options) {
   const DataOptions& files = options.files;
-  return nlohmann::json{{"delimiter", static_cast<int>(files.delimiter)},
-                        {"separator", options.has_own_separator ? files.defaults.separator : ""},
-                        {"missing", files.missing},
-                        {"columns", {options.user, options.item, options.rating, options.timestamp}},
-                        {"lists", {files.dense, files.categorical, files.multi_hot, options.text}},
-                        {"duplicates", static_cast<int>(options.duplicates)},
-                        {"min_rating", options.min_rating ? nlohmann::json(*options.min_rating) : nlohmann::json()},
-                        {"counts", {options.min_user_count, options.min_item_count, options.repeats_filters}},
-                        {"split", {static_cast<int>(options.split), files.split_validation, files.split_test}},
-                        {"seed", options.split == SplitBy::random || options.split == SplitBy::user ? files.seed : 0}}
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json{{"delimiter", static_cast<int>(files.delimiter)},
+                      {"separator", options.has_own_separator ? files.defaults.separator : ""},
+                      {"missing", files.missing},
+                      {"columns", {options.user, options.item, options.rating, options.timestamp}},
+                      {"lists", {files.dense, files.categorical, files.multi_hot, options.text}},
+                      {"duplicates", static_cast<int>(options.duplicates)},
+                      {"min_rating", options.min_rating ? nlohmann::json(*options.min_rating) : nlohmann::json()},
+                      {"counts", {options.min_user_count, options.min_item_count, options.repeats_filters}},
+                      {"split", {static_cast<int>(options.split), files.split_validation, files.split_test}},
+                      {"seed", options.split == SplitBy::random || options.split == SplitBy::user ? files.seed : 0}};
+  if (files.folds.is_on()) json["folds"] = files.folds.text();
+  if (!options.images.empty()) json["images"] = options.images;
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace swallowtail

@@ -20,6 +20,7 @@ struct InteractionOptions {
   std::vector<std::filesystem::path> users, items, candidates;
   std::string user, item, rating, timestamp;  // columns that the experiment names; empty: the usual names
   std::vector<std::string> text;              // columns of side tables that are free text
+  std::vector<std::string> images;            // columns of data.items that name image files
   bool has_own_separator = false;             // data.separator was set
   Duplicates duplicates = Duplicates::last;
   std::optional<double> min_rating;

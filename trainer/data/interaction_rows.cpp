@@ -14,11 +14,13 @@ namespace swallowtail {
 namespace {
 
 constexpr std::int64_t kRowsPerTick = 1024;
+constexpr std::size_t kMostItemText = 64 << 10;
 
 /// The fields of one file that play a part.
 struct Columns {
   std::size_t user = 0, item = 0;
   std::optional<std::size_t> rating, time;
+  std::vector<std::optional<std::size_t>> texts;  // of InteractionRows::text_columns
 };
 
 std::size_t required(const TableReader& table, const std::string& wanted, std::string_view role,
@@ -28,12 +30,19 @@ std::size_t required(const TableReader& table, const std::string& wanted, std::s
               fmt::format("{}:1", table.path().string()), fmt::format("name it: data.columns.{}=COLUMN", role)};
 }
 
-Columns columns_of(const TableReader& table, const InteractionOptions& options) {
+Columns columns_of(const TableReader& table, const InteractionOptions& options, Part part, InteractionRows& all) {
   Columns columns;
   columns.user = required(table, options.user, "user", {"user", "user_id"});
   columns.item = required(table, options.item, "item", {"item", "item_id"});
   columns.rating = table.find(options.rating, {"rating"});
   columns.time = table.find(options.timestamp, {"timestamp"});
+  // What no file of interactions has is a column of a side table, or of none: check_listed_columns() says so.
+  if (part == Part::train)
+    for (const std::string& name : options.text)
+      if (table.find({}, {name}) && std::ranges::find(all.text_columns, name) == all.text_columns.end())
+        all.text_columns.push_back(name);
+  for (const std::string& name : all.text_columns)
+    columns.texts.push_back(part == Part::train ? table.find({}, {name}) : std::nullopt);
   return columns;
 }
 
@@ -130,7 +139,7 @@ void read_interactions(const InteractionOptions& options, const std::string& key
   std::int64_t rows = 0, bad = 0;
   for (const InputFile& file : files) {
     TableReader table(file.path, options.files.delimiter);
-    const Columns columns = columns_of(table, options);
+    const Columns columns = columns_of(table, options, part, all);
     all.has_ratings = all.has_ratings && columns.rating.has_value();
     all.has_times = all.has_times && columns.time.has_value();
     BadCell cell;
@@ -142,6 +151,11 @@ void read_interactions(const InteractionOptions& options, const std::string& key
         if (!fault) {
           row.user = users.number(table.field(columns.user));
           row.item = items.number(table.field(columns.item));
+          if (!columns.texts.empty() && part == Part::train) {
+            row.text = std::ssize(all.texts);
+            auto& texts = all.texts.emplace_back();
+            for (const auto& column : columns.texts) texts.emplace_back(column ? table.field(*column) : "");
+          }
           all.rows.push_back(row);
           continue;
         }
@@ -233,6 +247,46 @@ void split_interactions(const InteractionOptions& options, InteractionRows& all)
     case SplitBy::none:
       break;
   }
+}
+
+void fold_interactions(const InteractionOptions& options, InteractionRows& all) {
+  const FoldOptions& about = options.files.folds;
+  if (!about.is_on()) return;
+  auto& rows = all.rows;
+  // By user and time, so that neither the order of the files nor their division decides; forward chaining by time.
+  std::vector<std::int64_t> order = by_user_and_time(rows);
+  if (about.by == FoldBy::time) std::ranges::stable_sort(order, {}, [&](std::int64_t r) { return rows[r].time; });
+  std::erase_if(order, [&](std::int64_t r) { return rows[r].part == Part::test; });
+  Folds folds(about, static_cast<std::int64_t>(order.size()));
+  std::vector<char> stays(rows.size(), 1);
+  for (const std::int64_t r : order) {
+    const auto part = folds.part(static_cast<std::uint64_t>(rows[r].user));
+    if (part)
+      rows[r].part = *part;
+    else
+      stays[r] = 0;
+  }
+  drop_unless(rows, [&](std::size_t r) { return stays[r] != 0; });
+}
+
+std::vector<SideColumn> item_columns_of(const InteractionRows& all, std::int64_t items) {
+  std::vector<SideColumn> columns;
+  for (const std::string& name : all.text_columns) {
+    SideColumn column{.name = name, .kind = SideColumn::Kind::text};
+    column.texts.resize(static_cast<std::size_t>(items));
+    columns.push_back(std::move(column));
+  }
+  for (const InteractionRow& row : all.rows) {
+    if (row.part != Part::train || row.text < 0) continue;
+    const auto& texts = all.texts[row.text];
+    for (std::size_t c = 0; c < texts.size(); ++c) {
+      std::string& text = columns[c].texts[row.item];
+      if (texts[c].empty() || text.size() + texts[c].size() >= kMostItemText) continue;
+      if (!text.empty()) text += '\n';
+      text += texts[c];
+    }
+  }
+  return columns;
 }
 
 Histories histories_of(const InteractionRows& all, Part part, std::int64_t users) {

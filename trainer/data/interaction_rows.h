@@ -35,12 +35,15 @@ struct InteractionRow {
   float rating = 1;
   Part part = Part::train;
   double time = 0;
+  std::int64_t text = -1;  // place among InteractionRows::texts, or none
 };
 
 /// Rows in the order of the files, all parts.
 struct InteractionRows {
   std::vector<InteractionRow> rows;
-  bool has_ratings = true, has_times = true;  // of every file
+  std::vector<std::string> text_columns;        // of data.text, those that a training file has
+  std::vector<std::vector<std::string>> texts;  // of training rows, one a column
+  bool has_ratings = true, has_times = true;    // of every file
 };
 
 /// Adds the rows of `files`. Errors: ExitCode::data as BadRows; usage where a file lacks the user or item column.
@@ -54,6 +57,14 @@ void filter_interactions(const InteractionOptions& options, InteractionRows& all
 
 /// Gives the rows of the training files their parts, as options.split says.
 void split_interactions(const InteractionOptions& options, InteractionRows& all);
+
+/// Where a fold is held out: what neither trains nor validates then leaves the rows, and the rows of the test part
+/// stay. Groups of stratified and user folds are users.
+void fold_interactions(const InteractionOptions& options, InteractionRows& all);
+
+/// What the training rows say of each item (reviews): a column of free text for each of all.text_columns, the rows'
+/// texts one after another as they stand in the files, up to 64 KiB an item. Call after the split.
+std::vector<SideColumn> item_columns_of(const InteractionRows& all, std::int64_t items);
 
 /// The rows of one part by user, oldest first; rows of one time in their order.
 Histories histories_of(const InteractionRows& all, Part part, std::int64_t users);

@@ -51,14 +51,16 @@ struct Histories {
 
 /// A column of a side table, one entry a user or item in the order of their numbers.
 struct SideColumn {
-  enum class Kind : std::uint8_t { number, category, multi, text };
+  enum class Kind : std::uint8_t { number, category, multi, text, image };
   std::string name;
   Kind kind = Kind::category;
   std::vector<float> numbers;           // number: [rows], NaN where it is missing
   std::vector<std::string> categories;  // category, multi: in the order of IdList
-  std::vector<std::int64_t> offsets;    // category, multi: [rows + 1] into codes; a category has one code or none
+  std::vector<std::int64_t> offsets;    // category, multi: [rows + 1] into codes; a category has one code or none;
+                                        // image: [rows + 1] into the images
   std::vector<std::int64_t> codes;      // numbers of categories
   std::vector<std::string> texts;       // text: [rows]
+  std::vector<std::uint8_t> pixels;     // image: [images, 3, 64, 64]; row r has image offsets[r], or none
 };
 
 struct SideTable {

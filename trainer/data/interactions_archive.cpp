@@ -7,13 +7,14 @@
 #include <fstream>
 #include <iterator>
 
+#include "trainer/data/image.h"
 #include "trainer/files/durable_file.h"
 #include "trainer/files/sha256.h"
 
 namespace swallowtail {
 namespace {
 
-constexpr std::string_view kMagic = "SWINTER1";
+constexpr std::string_view kMagic = "SWINTER2";
 constexpr std::size_t kDigestBytes = 64;
 
 class Writer {
@@ -58,7 +59,7 @@ class Reader {
   void operator()(SideColumn::Kind& kind) {
     std::int64_t number = 0;
     (*this)(number);
-    if (number < 0 || number > static_cast<std::int64_t>(SideColumn::Kind::text)) fail("an unknown kind of column");
+    if (number < 0 || number > static_cast<std::int64_t>(SideColumn::Kind::image)) fail("an unknown kind of column");
     kind = static_cast<SideColumn::Kind>(number);
   }
   void operator()(std::string& text) {
@@ -112,6 +113,7 @@ void archive_column(Archive& archive, Column& column) {
   archive(column.offsets);
   archive(column.codes);
   archive(column.texts);
+  archive(column.pixels);
 }
 void Writer::operator()(const SideColumn& column) { archive_column(*this, column); }
 void Reader::operator()(SideColumn& column) { archive_column(*this, column); }
@@ -159,9 +161,13 @@ void check(const Reader& reader, const Interactions& data) {
        {std::pair(&data.user_table, data.users.size()), std::pair(&data.item_table, data.items.size())})
     for (const SideColumn& column : table->columns) {
       const bool is_number = column.kind == SideColumn::Kind::number, is_text = column.kind == SideColumn::Kind::text;
+      const bool is_image = column.kind == SideColumn::Kind::image;
+      const auto images = column.pixels.size() / static_cast<std::size_t>(kImageBytes);
       if (column.numbers.size() != static_cast<std::size_t>(is_number ? rows : 0) ||
           column.texts.size() != static_cast<std::size_t>(is_text ? rows : 0) ||
-          (!is_number && !is_text &&
+          column.pixels.size() != images * static_cast<std::size_t>(kImageBytes) || (!is_image && images > 0) ||
+          (is_image && !are_offsets(column.offsets, rows, images)) ||
+          (!is_number && !is_text && !is_image &&
            (!are_offsets(column.offsets, rows, column.codes.size()) ||
             !are_below(column.codes, static_cast<std::int64_t>(column.categories.size())))))
         reader.fail(fmt::format("the column '{}' leads outside", column.name));

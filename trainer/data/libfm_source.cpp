@@ -16,7 +16,8 @@ constexpr std::string_view kBlanks = " \t";
 
 class LibfmRows final : public RowReader {
  public:
-  LibfmRows(const RawColumns& columns, const std::filesystem::path& file) : columns_(columns), lines_(file) {}
+  LibfmRows(const RawColumns& columns, const std::filesystem::path& file, const TextBlock& block)
+      : columns_(columns), lines_(block.text, file, block.lines_before, block.is_cut ? 0 : kMaxLineBytes) {}
 
   Next next(RawRow& row, BadCell& bad) override {
     do {
@@ -96,6 +97,18 @@ class LibfmRows final : public RowReader {
   std::vector<RawId> ids_;
 };
 
+class LibfmFormat final : public RowFormat {
+ public:
+  LibfmFormat(const RawColumns& columns, const std::filesystem::path& file) : columns_(columns), path_(file) {}
+  std::unique_ptr<RowReader> read(const TextBlock& block) const override {
+    return std::make_unique<LibfmRows>(columns_, path_, block);
+  }
+
+ private:
+  const RawColumns& columns_;
+  std::filesystem::path path_;
+};
+
 class LibfmSource final : public Source {
  public:
   explicit LibfmSource(const DataOptions& options) {
@@ -120,8 +133,8 @@ class LibfmSource final : public Source {
            .end_index = f + 1 < starts.size() ? std::optional(starts[f + 1]) : options.index_space});
   }
   const RawColumns& columns() const noexcept override { return columns_; }
-  std::unique_ptr<RowReader> open(const std::filesystem::path& file) const override {
-    return std::make_unique<LibfmRows>(columns_, file);
+  std::unique_ptr<RowFormat> format(const std::filesystem::path& file) const override {
+    return std::make_unique<LibfmFormat>(columns_, file);
   }
 
  private:

@@ -1,4 +1,4 @@
-// Lines of a text file, in memory bounded by the longest line allowed.
+// Lines of a text file, in memory bounded by the longest line allowed, or of a text in memory.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 namespace swallowtail {
 
 constexpr std::size_t kMaxLineBytes = std::size_t{100} << 20;
+constexpr std::size_t kShownLineBytes = 100;  // of a line that is longer
 
 struct Line {
   std::string_view text;     // without its end; valid until the next call
@@ -23,18 +24,25 @@ struct Line {
 class LineReader {
  public:
   explicit LineReader(const std::filesystem::path& path, std::size_t max_line_bytes = kMaxLineBytes);
+  /// Of `text`, a part of the file `path` that follows `lines_before` of its lines; it outlives the reader and is not
+  /// copied.
+  LineReader(std::string_view text, std::filesystem::path path, std::int64_t lines_before,
+             std::size_t max_line_bytes = kMaxLineBytes);
   /// False at the end of the file. A UTF-8 byte order mark before the first line is left out. Errors: as open_bytes.
   bool next(Line& line);
   const std::filesystem::path& path() const noexcept { return path_; }
+  /// Bytes of the text (as it is decompressed) that the lines so far took.
+  std::int64_t position() const noexcept { return position_; }
 
  private:
   bool fill();
   std::filesystem::path path_;
-  std::unique_ptr<ByteSource> bytes_;
+  std::unique_ptr<ByteSource> bytes_;  // null: all of the text is there
   std::size_t max_line_bytes_;
   std::vector<char> buffer_;
-  std::size_t begin_ = 0, end_ = 0;  // what is read and not given out yet
-  std::int64_t lines_ = 0;
+  const char* text_;                 // the buffer, or the text in memory
+  std::size_t begin_ = 0, end_ = 0;  // what of it is there and not given out yet
+  std::int64_t lines_ = 0, position_ = 0;
 };
 
 }  // namespace swallowtail

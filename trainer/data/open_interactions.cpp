@@ -110,7 +110,9 @@ Interactions read_sources(const InteractionOptions& options, const Sources& sour
   for (const auto& [key, part] : {std::pair("data.train", Part::train), std::pair("data.validation", Part::validation),
                                   std::pair("data.test", Part::test)})
     if (sources.contains(key))
-      read_interactions(options, key, sources.at(key), part, bad_rows, tick, users, items, rows, data);
+      read_interactions(options, key, sources.at(key),
+                        options.files.folds.is_on() && part == Part::validation ? Part::train : part, bad_rows, tick,
+                        users, items, rows, data);
   filter_interactions(options, rows, data);
   SideRows user_rows, item_rows;
   if (sources.contains("data.users"))
@@ -124,6 +126,7 @@ Interactions read_sources(const InteractionOptions& options, const Sources& sour
   data.users = remaining(users, &InteractionRow::user, rows, user_rows);
   data.items = remaining(items, &InteractionRow::item, rows, item_rows);
   split_interactions(options, rows);
+  fold_interactions(options, rows);
   data.train = histories_of(rows, Part::train, data.users.size());
   data.validation = histories_of(rows, Part::validation, data.users.size());
   data.test = histories_of(rows, Part::test, data.users.size());
@@ -134,6 +137,14 @@ Interactions read_sources(const InteractionOptions& options, const Sources& sour
     data.candidates = read_candidates(options, sources.at("data.candidates"), data);
   data.user_table = side_table(options, user_rows, data.users, data.notes);
   data.item_table = side_table(options, item_rows, data.items, data.notes);
+  for (SideColumn& column : item_columns_of(rows, data.items.size())) {
+    for (const auto* table : {&data.user_table, &data.item_table})
+      if (table->find(column.name) != nullptr)
+        throw Error{ExitCode::usage,
+                    fmt::format("the training files and a side table have a column '{}' each", column.name),
+                    "data.text", "rename one of them"};
+    data.item_table.columns.push_back(std::move(column));
+  }
   check_listed_columns(options, data.user_table, data.item_table);
   return data;
 }

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "trainer/data/encoding_learner.h"
 #include "trainer/data/prepared_writer.h"
@@ -28,14 +31,18 @@ std::vector<FileGroup> file_groups(const DataOptions& options, const std::functi
     group.part = part;
     groups.push_back(std::move(group));
   };
-  add("data.train", options.train, Part::train);
-  add("data.validation", options.validation, Part::validation);
+  std::vector<std::filesystem::path> train_files = options.train;
+  if (options.folds.is_on())  // what trains and what validates is for the folds to say
+    train_files.insert(train_files.end(), options.validation.begin(), options.validation.end());
+  add("data.train", train_files, Part::train);
+  if (!options.folds.is_on()) add("data.validation", options.validation, Part::validation);
   add("data.test", options.test, Part::test);
   auto& train = groups.front();
-  train.validation = options.split_validation;
+  train.validation = options.folds.is_on() ? 0 : options.split_validation;
   train.test = options.split_test;
   train.is_split_in_order = options.is_split_in_order;
   train.seed = options.seed;
+  train.folds = options.folds;
   return groups;
 }
 
@@ -44,10 +51,14 @@ std::string part_key(const FileGroup& group, Part part, const std::string& encod
   const bool is_split = group.parts().size() > 1;
   nlohmann::json json{{"encoding", encoding_digest}, {"part", name_of(part)}};
   if (is_split) json["split"] = {group.validation, group.test, group.is_split_in_order, group.seed};
+  if (group.folds.is_on()) json["folds"] = group.folds.text();
   json["files"] = nlohmann::json::array();
   for (const auto& file : group.files) json["files"].push_back({file.bytes, file.sha256});
   return sha256(json.dump());
 }
+
+/// Other ranks of the machine wait while this one prepares, so all its cores are free.
+int reading_threads() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
 class Preparer {
  public:
@@ -130,16 +141,16 @@ class Preparer {
   }
 
   void prepare_group(const FileGroup& group, BadRows& bad_rows, Preparation& result) {
-    RowStream rows(group, *source_, bad_rows, tick_);
+    RowStream rows(group, *source_, bad_rows, reading_threads(), tick_);
     if (!encoding_) learn(rows);
 
     std::map<Part, std::unique_ptr<PreparedWriter>> writers;
     for (const Part part : group.parts())
       writers[part] = std::make_unique<PreparedWriter>(directory_, name_of(part), *encoding_);
-    EncodedRow encoded;
-    rows.for_each([&](const RawRow& row, Part part, std::uint32_t file) {
-      encoding_->encode(source_->columns(), row, encoded);
-      writers.at(part)->add(encoded, file, row.line);
+    std::array<PreparedWriter*, kPartNames.size()> of_part{};
+    for (const auto& [part, writer] : writers) of_part[static_cast<std::size_t>(part)] = writer.get();
+    rows.for_each_encoded(*encoding_, [&](const EncodedView& row, std::int64_t line, Part part, std::uint32_t file) {
+      of_part[static_cast<std::size_t>(part)]->add(row, file, line);
     });
     for (const auto& [part, writer] : writers) {
       if (writer->rows() == 0)

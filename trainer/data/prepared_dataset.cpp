@@ -42,6 +42,8 @@ class PreparedDataset final : public Dataset {
       else
         count_at += 4;
     }
+    for (std::size_t text = 0; text < manifest_.shape.texts.size(); ++text, count_at += 4)
+      field_at_.push_back(count_at);
     origin_at_ = record_bytes_ - 12;
   }
 
@@ -68,6 +70,8 @@ class PreparedDataset final : public Dataset {
     }
     for (std::size_t f = 0; f < out.ids.size(); ++f)
       manifest_.is_one_hot[f] ? read_one_hot(f, samples, out.ids[f]) : read_jagged(f, samples, out.ids[f]);
+    out.texts.resize(manifest_.shape.texts.size());
+    for (std::size_t t = 0; t < out.texts.size(); ++t) read_jagged(out.ids.size() + t, samples, out.texts[t]);
   }
 
   std::string origin(std::int64_t sample) const override {
@@ -98,9 +102,12 @@ class PreparedDataset final : public Dataset {
 
   std::int64_t checked_id(const std::byte* at, std::size_t f, std::int64_t sample) const {
     const std::int64_t id = id_bytes_ == 4 ? load<std::uint32_t>(at) : load<std::int64_t>(at);
-    const auto& feature = manifest_.shape.categorical[f];
-    if (id < 0 || id >= feature.rows)
-      throw damaged(fmt::format("'{}' has id {} beyond {} rows", feature.name, id, feature.rows), sample);
+    const std::size_t features = manifest_.is_one_hot.size();
+    const auto check = [&](const auto& column) {
+      if (id < 0 || id >= column.rows)
+        throw damaged(fmt::format("'{}' has id {} beyond {} rows", column.name, id, column.rows), sample);
+    };
+    f < features ? check(manifest_.shape.categorical[f]) : check(manifest_.shape.texts[f - features]);
     return id;
   }
 
@@ -121,7 +128,7 @@ class PreparedDataset final : public Dataset {
     // Checked before memory is taken: no bag is larger than what is stored.
     for (std::size_t b = 0; b < samples.size(); ++b) check_bag(f, samples[b]);
     out.values.resize(static_cast<std::size_t>(out.offsets.back()));
-    const bool is_weighted = manifest_.shape.categorical[f].weighted;
+    const bool is_weighted = f < manifest_.is_one_hot.size() && manifest_.shape.categorical[f].weighted;
     out.weights.resize(is_weighted ? out.values.size() : 0);
     for (std::size_t b = 0; b < samples.size(); ++b) {
       std::uint64_t position = bag_position(f, record_of(samples[b]));
@@ -155,7 +162,7 @@ class PreparedDataset final : public Dataset {
   MappedFile rows_, ids_, id_weights_;
   std::size_t record_bytes_, id_bytes_;
   std::size_t label_at_, weight_at_, position_at_, origin_at_;
-  std::vector<std::size_t> field_at_;  // one-hot: of the id; jagged: of the count
+  std::vector<std::size_t> field_at_;  // of features, then texts; one-hot: of the id; jagged: of the count
 };
 
 }  // namespace

@@ -55,7 +55,8 @@ void check_sizes(const PreparedManifest& manifest) {
       throw std::invalid_argument(fmt::format("{} entries of {} bytes do not make the {} bytes of .{}", count,
                                               bytes_each, bytes, kStoredFileNames[kind]));
   };
-  if (manifest.shape.dense.size() > kMaxFeatures || manifest.is_one_hot.size() > kMaxFeatures)
+  if (manifest.shape.dense.size() > kMaxFeatures || manifest.is_one_hot.size() > kMaxFeatures ||
+      manifest.shape.texts.size() > kMaxFeatures)
     throw std::invalid_argument("too many features");
   expect(kRowsFile, manifest.rows, manifest.record_bytes());
   expect(kIdsFile, manifest.ids, manifest.id_bytes());
@@ -71,7 +72,8 @@ bool PreparedManifest::has_id_weights() const {
 }
 
 std::int64_t PreparedManifest::id_bytes() const {
-  return std::ranges::all_of(shape.categorical, [](const auto& f) { return f.rows <= std::int64_t{1} << 32; }) ? 4 : 8;
+  const auto is_small = [](const auto& column) { return column.rows <= std::int64_t{1} << 32; };
+  return std::ranges::all_of(shape.categorical, is_small) && std::ranges::all_of(shape.texts, is_small) ? 4 : 8;
 }
 
 std::int64_t PreparedManifest::record_bytes() const {
@@ -90,6 +92,7 @@ std::string PreparedManifest::to_json() const {
             {"dense", shape.dense},
             {"labels", shape.labels},
             {"categorical", features_json(*this)}};
+  for (const auto& text : shape.texts) json["texts"].push_back({{"name", text.name}, {"rows", text.rows}});
   json["sources"] = Json::array();
   for (const auto& source : sources)
     json["sources"].push_back({{"path", source.path.string()}, {"bytes", source.bytes}, {"sha256", source.sha256}});
@@ -125,6 +128,9 @@ PreparedManifest PreparedManifest::from_json(std::string_view text, const std::s
       if (manifest.is_one_hot.back() && manifest.shape.categorical.back().weighted)
         throw std::invalid_argument("a one-hot feature is weighted");
     }
+    if (json.contains("texts"))
+      for (const Json& column : json.at("texts"))
+        manifest.shape.texts.push_back({.name = column.at("name"), .rows = count_at(column, "rows")});
     for (const Json& source : json.at("sources"))
       manifest.sources.push_back({.path = source.at("path").get<std::string>(),
                                   .bytes = count_at(source, "bytes"),

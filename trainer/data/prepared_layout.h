@@ -4,7 +4,7 @@
 //                       ids of the one-hot features, then, where there are jagged features, uint64 position of its
 //                       first id in <split>.ids and a uint32 count a jagged feature; uint32 source file and uint64 line
 //                       that it came from
-//   <split>.ids         ids of the jagged features, sample by sample, feature by feature
+//   <split>.ids         ids of the jagged features, then words of the texts, sample by sample, feature by feature
 //   <split>.id_weights  fp32 weight of each of these, where a feature is weighted
 //   <split>.json        the manifest: shape, counts, sources, size and SHA-256 of each file, and its own digest;
 //   written last
@@ -42,7 +42,8 @@ struct PreparedManifest {
   std::array<StoredFileEntry, kStoredFiles> files;
 
   std::int64_t one_hot() const;
-  std::int64_t jagged() const { return static_cast<std::int64_t>(is_one_hot.size()) - one_hot(); }
+  /// Features with any number of ids, and texts behind them.
+  std::int64_t jagged() const { return static_cast<std::int64_t>(is_one_hot.size() + shape.texts.size()) - one_hot(); }
   bool has_id_weights() const;
   std::int64_t id_bytes() const;
   std::int64_t record_bytes() const;

@@ -9,51 +9,67 @@ PreparedWriter::PreparedWriter(std::filesystem::path directory, std::string spli
   manifest_.shape = encoding.shape();
   manifest_.has_weights = encoding.has_weights;
   for (const auto& feature : encoding.features) manifest_.is_one_hot.push_back(feature.is_one_hot);
-  id_bytes_ = manifest_.id_bytes();
+  is_one_hot_.assign(manifest_.is_one_hot.begin(), manifest_.is_one_hot.end());
+  is_one_hot_.resize(is_one_hot_.size() + manifest_.shape.texts.size());
+  id_bytes_ = static_cast<std::size_t>(manifest_.id_bytes());
+  record_.resize(static_cast<std::size_t>(manifest_.record_bytes()));
   has_id_weights_ = manifest_.has_id_weights();
   remove_durably(manifest_path(directory_, split_));
   for (std::size_t kind = 0; kind < kStoredFiles; ++kind)
     files_[kind].emplace(stored_path(directory_, split_, static_cast<StoredFileKind>(kind)));
 }
 
-template <typename Value>
-void PreparedWriter::put(Value value) {
-  const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-  record_.insert(record_.end(), bytes, bytes + sizeof value);
-}
+namespace {
 
-void PreparedWriter::put_id(std::vector<std::byte>& bytes, std::int64_t id) const {
-  const auto* begin = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low bytes come first
-  bytes.insert(bytes.end(), begin, begin + id_bytes_);
-}
+/// Writes values one behind another, without asking for room each time.
+class Record {
+ public:
+  explicit Record(std::byte* at) : at_(at) {}
+  template <typename Value>
+  void put(Value value) {
+    std::memcpy(at_, &value, sizeof value);
+    at_ += sizeof value;
+  }
+  void put_id(std::int64_t id, std::size_t bytes) {  // little-endian: the low bytes come first
+    std::memcpy(at_, &id, bytes);
+    at_ += bytes;
+  }
+  std::byte* at() const noexcept { return at_; }
 
-void PreparedWriter::add(const EncodedRow& row, std::uint32_t file, std::int64_t line) {
-  record_.clear();
-  ids_.clear();
-  for (const float value : row.dense) put(value);
-  put(row.label);
-  if (manifest_.has_weights) put(row.weight);
+ private:
+  std::byte* at_;
+};
+
+}  // namespace
+
+void PreparedWriter::add(const EncodedView& row, std::uint32_t file, std::int64_t line) {
   const auto begin_of = [&](std::size_t f) { return f == 0 ? std::size_t{0} : row.ends[f - 1]; };
-  const std::size_t features = row.ends.size();
+  const std::size_t features = row.ends.size();  // texts behind them
+  Record record(record_.data());
+  for (const float value : row.dense) record.put(value);
+  record.put(row.label);
+  if (manifest_.has_weights) record.put(row.weight);
   for (std::size_t f = 0; f < features; ++f)
-    if (manifest_.is_one_hot[f]) put_id(record_, row.ids[begin_of(f)]);
+    if (is_one_hot_[f]) record.put_id(row.ids[begin_of(f)], id_bytes_);
   bool is_first_jagged = true;
   for (std::size_t f = 0; f < features; ++f) {
-    if (manifest_.is_one_hot[f]) continue;
-    if (is_first_jagged) put(static_cast<std::uint64_t>(manifest_.ids));
+    if (is_one_hot_[f]) continue;
+    if (is_first_jagged) record.put(static_cast<std::uint64_t>(manifest_.ids));
     is_first_jagged = false;
-    put(static_cast<std::uint32_t>(row.ends[f] - begin_of(f)));
-    for (std::size_t i = begin_of(f); i < row.ends[f]; ++i) {
-      put_id(ids_, row.ids[i]);
-      if (has_id_weights_) files_[kIdWeightsFile]->write(std::as_bytes(std::span(&row.id_weights[i], 1)));
-    }
+    const std::size_t count = row.ends[f] - begin_of(f);
+    record.put(static_cast<std::uint32_t>(count));
+    ids_.resize(count * id_bytes_);
+    Record ids(ids_.data());
+    for (std::size_t i = begin_of(f); i < row.ends[f]; ++i) ids.put_id(row.ids[i], id_bytes_);
+    files_[kIdsFile]->write(ids_);
+    if (has_id_weights_) files_[kIdWeightsFile]->write(std::as_bytes(row.id_weights.subspan(begin_of(f), count)));
+    ids_written_ += static_cast<std::int64_t>(count);
   }
   // The position of the record's first id was taken above, before these are counted.
-  manifest_.ids += static_cast<std::int64_t>(ids_.size()) / id_bytes_;
-  put(file);
-  put(static_cast<std::uint64_t>(line));
+  manifest_.ids = ids_written_;
+  record.put(file);
+  record.put(static_cast<std::uint64_t>(line));
   files_[kRowsFile]->write(record_);
-  files_[kIdsFile]->write(ids_);
   ++manifest_.rows;
 }
 

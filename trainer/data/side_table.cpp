@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "trainer/config/nearest.h"
+#include "trainer/data/image.h"
 #include "trainer/data/parse_number.h"
 #include "trainer/data/table_reader.h"
 
@@ -30,6 +31,7 @@ std::optional<Kind> declared_kind(const InteractionOptions& options, const std::
   if (names(options.files.categorical, name)) return Kind::category;
   if (names(options.files.multi_hot, name)) return Kind::multi;
   if (names(options.text, name)) return Kind::text;
+  if (names(options.images, name)) return Kind::image;
   if (type == "float") return Kind::number;
   if (type == "token") return Kind::category;
   if (type == "token_seq") return Kind::multi;
@@ -62,6 +64,19 @@ std::vector<std::string> parts_of(std::string_view value, std::string_view separ
     if (!part.empty() && std::ranges::find(parts, part) == parts.end()) parts.emplace_back(part);
   }
   return parts;
+}
+
+/// Replaces the name of an image file, from the folder of the table, by its pixels; by nothing where there is none.
+bool read_pixels(const InteractionOptions& options, const std::filesystem::path& folder, std::string& value,
+                 std::string& reason) {
+  if (is_missing(options, value)) {
+    value.clear();
+    return true;
+  }
+  ImagePixels pixels;
+  const bool is_good = read_image(folder / value, pixels, reason);
+  value = is_good ? std::string(pixels.begin(), pixels.end()) : std::string();
+  return is_good;
 }
 
 /// `row_of` [ids]: the row of each id, or -1.
@@ -126,7 +141,16 @@ SideRows read_side_rows(const InteractionOptions& options, const std::string& ro
         if (!fault) {
           all.ids.emplace_back(table.field(*id));
           seen.insert(all.ids.back());
-          for (std::size_t c = 0; c < fields.size(); ++c) all.columns[c].values.emplace_back(table.field(fields[c]));
+          for (std::size_t c = 0; c < fields.size(); ++c) {
+            all.columns[c].values.emplace_back(table.field(fields[c]));
+            if (declared_kind(options, columns[c].name, columns[c].type) != Kind::image) continue;
+            // The row stays without a bad image, which is reported like a bad row.
+            std::string& value = all.columns[c].values.back();
+            std::string reason;
+            if (read_pixels(options, file.path.parent_path(), value, reason)) continue;
+            ++bad;
+            bad_rows.add(file.path, table.refuse(fields[c], reason));
+          }
           continue;
         }
         cell = *fault;
@@ -167,6 +191,12 @@ SideTable side_table(const InteractionOptions& options, const SideRows& rows, co
         if (row >= 0 && !is_missing(options, values[row])) parse_number(values[row], number);
         column.numbers.push_back(static_cast<float>(number));
       }
+    } else if (column.kind == Kind::image) {
+      column.offsets = {0};
+      for (const std::int64_t row : row_of) {
+        if (row >= 0) column.pixels.insert(column.pixels.end(), values[row].begin(), values[row].end());
+        column.offsets.push_back(std::ssize(column.pixels) / kImageBytes);
+      }
     } else if (column.kind == Kind::text) {
       for (const std::int64_t row : row_of) column.texts.push_back(row >= 0 ? values[row] : std::string());
     } else {
@@ -187,14 +217,16 @@ void check_listed_columns(const InteractionOptions& options, const SideTable& us
       {"data.dense", &options.files.dense},
       {"data.categorical", &options.files.categorical},
       {"data.multi_hot", &options.files.multi_hot},
-      {"data.text", &options.text}};
+      {"data.text", &options.text},
+      {"data.images", &options.images}};
   std::vector<std::string_view> known;
   for (const auto* table : {&users, &items})
     for (const auto& column : table->columns) known.push_back(column.name);
   for (const auto& [key, list] : lists)
     for (const auto& name : *list)
       if (std::ranges::find(known, name) == known.end())
-        throw Error{ExitCode::usage, fmt::format("no side table has a column '{}'", name), key,
+        throw Error{ExitCode::usage,
+                    fmt::format("no side table (for text: nor a training file) has a column '{}'", name), key,
                     did_you_mean(name, known)};
 }
 

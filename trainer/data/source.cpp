@@ -30,6 +30,11 @@ std::unique_ptr<Source> make_source(const DataOptions& options) {
               did_you_mean(options.source, names)};
 }
 
+std::size_t RowFormat::whole_rows(std::string_view text) const noexcept {
+  const std::size_t feed = text.rfind('\n');
+  return feed == std::string_view::npos ? 0 : feed + 1;
+}
+
 std::size_t RawColumns::number(std::string_view name) const {
   return static_cast<std::size_t>(std::ranges::find(numbers, name) - numbers.begin());
 }

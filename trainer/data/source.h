@@ -28,6 +28,7 @@ struct RawFeature {
 struct RawColumns {
   std::vector<std::string> numbers;
   std::vector<RawFeature> features;
+  std::vector<std::string> texts;
   std::string label = "label";
   bool has_weights = false;  // sample weights
 
@@ -48,6 +49,8 @@ struct RawRow {
   std::vector<RawId> ids;                      // of all features, one after another
   std::vector<std::size_t> ends;  // [columns.features]; feature f has ids[ends[f - 1]] … ids[ends[f] - 1]
 
+  std::vector<std::string_view> texts;  // [columns.texts], empty where missing
+
   std::span<const RawId> feature(std::size_t f) const {
     const std::size_t begin = f == 0 ? 0 : ends[f - 1];
     return std::span(ids).subspan(begin, ends[f] - begin);
@@ -56,6 +59,7 @@ struct RawRow {
     numbers.clear();
     ids.clear();
     ends.clear();
+    texts.clear();
     label = 0;
     weight = 1;
   }
@@ -75,12 +79,41 @@ class RowReader {
   virtual Next next(RawRow& row, BadCell& bad) = 0;
 };
 
+struct Encoding;      // encoding.h
+struct EncodedBlock;  // row_blocks.h
+
+/// A part of a file's text that holds whole rows.
+struct TextBlock {
+  std::string_view text;
+  std::int64_t lines_before = 0;  // of the file
+  bool is_cut = false;            // the beginning of a line that is longer than kMaxLineBytes, alone
+};
+
+/// What the beginning of a file says of its rows, and readers of its parts. Any number of threads may use it at once.
+class RowFormat {
+ public:
+  virtual ~RowFormat() = default;
+  /// Where the rows begin: behind the header.
+  struct Start {
+    std::int64_t bytes = 0, lines = 0;
+  };
+  virtual Start start() const noexcept { return {}; }
+  /// How much of `text`, which begins where a row begins, is whole rows; 0 where not even one is known to have ended.
+  virtual std::size_t whole_rows(std::string_view text) const noexcept;
+  /// Reads the rows of a block, which outlives the reader.
+  virtual std::unique_ptr<RowReader> read(const TextBlock& block) const = 0;
+  /// Appends what read() and Encoding::encode give, by a shorter way. False, and nothing done, where there is none.
+  virtual bool encode(const TextBlock& /*block*/, const Encoding& /*encoding*/, EncodedBlock& /*out*/) const {
+    return false;
+  }
+};
+
 class Source {
  public:
   virtual ~Source() = default;
   virtual const RawColumns& columns() const noexcept = 0;
   /// Errors: ExitCode::data as open_bytes; ExitCode::usage for a column that the file lacks.
-  virtual std::unique_ptr<RowReader> open(const std::filesystem::path& file) const = 0;
+  virtual std::unique_ptr<RowFormat> format(const std::filesystem::path& file) const = 0;
 };
 
 struct SourceEntry {

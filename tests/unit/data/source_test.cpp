@@ -8,6 +8,7 @@
 
 #include "parallel/error.h"
 #include "tests/unit/data/temporary_directory.h"
+#include "trainer/data/text_blocks.h"
 
 namespace swallowtail {
 namespace {
@@ -15,28 +16,48 @@ namespace {
 using test::TemporaryDirectory;
 
 /// Every row in one line of words: "label weight | numbers | ids by feature", or "bad line:column 'value' reason".
-std::vector<std::string> rows_of(const DataOptions& options, std::string_view text) {
-  TemporaryDirectory directory;
-  const auto source = make_source(options);
-  const auto reader = source->open(directory.write("data", text));
+std::vector<std::string> rows_in_blocks(const Source& source, const std::filesystem::path& file,
+                                        std::size_t block_bytes) {
   std::vector<std::string> rows;
+  const auto format = source.format(file);
+  TextBlocks blocks(file, *format, block_bytes);
+  OwnedBlock block;
   RawRow row;
   BadCell bad;
-  for (auto next = reader->next(row, bad); next != RowReader::Next::end; next = reader->next(row, bad)) {
+  std::unique_ptr<RowReader> reader;
+  const auto next_row = [&] {
+    while (true) {
+      if (reader)
+        if (const auto next = reader->next(row, bad); next != RowReader::Next::end) return next;
+      if (!blocks.next(block)) return RowReader::Next::end;
+      reader = format->read(block.block);
+    }
+  };
+  for (auto next = next_row(); next != RowReader::Next::end; next = next_row()) {
     if (next == RowReader::Next::bad) {
       rows.push_back(fmt::format("bad {}:{} '{}' {}", bad.line, bad.column, bad.value, bad.reason));
       continue;
     }
     std::string words = fmt::format("{} {} |", row.label, row.weight);
     for (const auto& number : row.numbers) words += number ? fmt::format(" {}", *number) : " -";
-    for (std::size_t f = 0; f < source->columns().features.size(); ++f) {
+    for (std::size_t f = 0; f < source.columns().features.size(); ++f) {
       words += " |";
       for (const auto& id : row.feature(f))
-        words += source->columns().features[f].is_index ? fmt::format(" {}*{}", id.index, id.weight)
-                                                        : fmt::format(" {}", id.text);
+        words += source.columns().features[f].is_index ? fmt::format(" {}*{}", id.index, id.weight)
+                                                       : fmt::format(" {}", id.text);
     }
     rows.push_back(words);
   }
+  return rows;
+}
+
+/// The same in blocks of any size.
+std::vector<std::string> rows_of(const DataOptions& options, std::string_view text) {
+  TemporaryDirectory directory;
+  const auto source = make_source(options);
+  const auto file = directory.write("data", text);
+  const auto rows = rows_in_blocks(*source, file, kBlockBytes);
+  for (const std::size_t block_bytes : {1, 7, 64, 150}) EXPECT_EQ(rows_in_blocks(*source, file, block_bytes), rows);
   return rows;
 }
 
