@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -56,7 +58,8 @@ class DlrmPassTest : public ::testing::TestWithParam<Case> {
     std::vector<torch::Tensor> parameters;
   };
 
-  Result by_hand(const std::vector<std::int64_t>& cuts, bool fixed_order) {
+  Result by_hand(const std::vector<std::int64_t>& cuts, bool fixed_order, bool early_bottom = true,
+                 bool fresh = false) {
     model_->zero_grad();
     const auto pass = model_->dense_pass();
     EXPECT_TRUE(pass);
@@ -68,12 +71,24 @@ class DlrmPassTest : public ::testing::TestWithParam<Case> {
       pooled.push_back(pooled_[t].data());
       gradients.push_back(gradients_[t].data());
     }
-    pass->begin({GetParam().samples, dense_.data(), 5, 7, 100, fixed_order});
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) pass->bottom(cuts[i], cuts[i + 1]);
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      pass->forward(cuts[i], cuts[i + 1], pooled, result.logits.data() + cuts[i]);
-      pass->backward(cuts[i], cuts[i + 1], pooled, gradients, logit_gradients_.data() + cuts[i]);
-    }
+    if (fresh)  // what stands in the gradients must not matter
+      for (const torch::Tensor& parameter : model_->parameters())
+        parameter.mutable_grad() = torch::full_like(parameter, 3.5);
+    pass->begin({GetParam().samples, dense_.data(), 5, 7, 100, fixed_order, fresh});
+    std::vector<std::atomic<int>> seen(logit_gradients_.size());
+    const StepHooks hooks{.loss =
+                              [&](std::int64_t begin, std::int64_t end, const float*, float* to) {
+                                for (std::int64_t i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+                                std::copy(logit_gradients_.begin() + begin, logit_gradients_.begin() + end, to);
+                                return static_cast<double>(end - begin);
+                              },
+                          .progress = {}};
+    for (std::size_t i = 0; i + 1 < cuts.size() && early_bottom; ++i) pass->bottom(cuts[i], cuts[i + 1]);
+    double loss = 0;
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i)
+      loss += pass->train(cuts[i], cuts[i + 1], pooled, gradients, result.logits.data() + cuts[i], hooks);
+    EXPECT_EQ(loss, static_cast<double>(GetParam().samples));
+    for (const auto& times : seen) EXPECT_EQ(times, 1);
     result.pooled = gradients_;
     for (const torch::Tensor& parameter : model_->parameters()) result.parameters.push_back(parameter.grad().clone());
     return result;
@@ -136,6 +151,8 @@ TEST_P(DlrmPassTest, SharesRowsAmongThreads) {
   for (const int threads : {1, 2, 3, 5}) {
     omp_set_num_threads(threads);
     expect_near(by_hand({0, GetParam().samples}, false), expected);
+    expect_near(by_hand({0, GetParam().samples}, false, /*early_bottom=*/false, /*fresh=*/true), expected);
+    expect_near(by_hand({0, GetParam().samples / 2, GetParam().samples}, false, false, true), expected);
   }
   omp_set_num_threads(before);
 }
@@ -152,7 +169,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, DlrmPassTest,
                                            Case{"interaction_itself: true", 4, 3, 33, 8},
                                            Case{"interaction: cat", 7, 2, 129, 12}, Case{"linear: true", 3, 4, 70, 16},
                                            Case{"linear: true", 0, 4, 64, 5}, Case{"dropout: 0.5", 0, 3, 40, 16},
-                                           Case{"dropout: 0", 1, 1, 1, 1}, Case{"dropout: 0", 80, 2, 300, 64}),
+                                           Case{"dropout: 0", 1, 1, 1, 1}, Case{"dropout: 0", 80, 2, 300, 64},
+                                           Case{"dropout: 0", 67, 9, 700, 10}),
                          [](const auto& of) { return "case" + std::to_string(of.index); });
 
 }  // namespace
