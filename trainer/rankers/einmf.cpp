@@ -3,8 +3,9 @@
 //   rating      r = mean + b_u + b_i + w_E . h_E
 //   preference  y = w . [h_E | h_I] + c_i,   c_i from ln(1 + count), centred
 //   loss        lambda * (r - rating)^2 / Var(rating) + (1 - lambda) * BPR(y)
-// Items are ranked by the preference, never by the rating: ratings are missing not at random. Without ratings lambda is
-// 0 and the branch E falls away. Source: Liu et al., Comput. Intell. Neurosci. 2022 (the joint loss); the rest is ours.
+// Items are ranked by the preference, not by the rating: ratings are missing not at random. Without ratings lambda is 0
+// and the branch E falls away; with lambda 1 the branch I does, and items are ranked by the rating, which shows why
+// not. Source: Liu et al., Comput. Intell. Neurosci. 2022 (the joint loss); the rest is ours.
 #include <cmath>
 #include <numeric>
 
@@ -57,10 +58,12 @@ class Einmf final : public RankingNetwork {
       width += dim + explicit_->tower->outputs();
       rating_ = register_module("rating", torch::nn::Linear(width, 1));
     }
-    implicit_ = register_module("implicit", Branch(users, items_, dim, widths));
-    width += dim + implicit_->tower->outputs();
-    out_ = register_module("out", torch::nn::Linear(torch::nn::LinearOptions(width, 1).bias(false)));
-    popularity_ = register_parameter("popularity", torch::empty({items_, 1}));
+    if (lambda_ < 1) {
+      implicit_ = register_module("implicit", Branch(users, items_, dim, widths));
+      width += dim + implicit_->tower->outputs();
+      out_ = register_module("out", torch::nn::Linear(torch::nn::LinearOptions(width, 1).bias(false)));
+      popularity_ = register_parameter("popularity", torch::empty({items_, 1}));
+    }
 
     init_xavier(*this, seed);
     const torch::NoGradGuard no_grad;
@@ -69,6 +72,7 @@ class Einmf final : public RankingNetwork {
         init_normal(item.value(), 0.01, seed, item.key());
       else if (item.key().ends_with("bias"))
         item.value().zero_();
+    if (lambda_ == 1) return;
     init_uniform(out_->weight, std::sqrt(3.0 / static_cast<double>(width)), seed, "out");
     const auto counts = item_counts(train_, items_);
     for (std::int64_t i = 0; i < items_; ++i) popularity_[i] = std::log1p(static_cast<double>(counts[i]));
@@ -85,9 +89,8 @@ class Einmf final : public RankingNetwork {
     const torch::Tensor margins = y.select(1, 0).unsqueeze(1) - y.slice(1, 1);
     torch::Tensor loss = (1 - lambda_) * torch::softplus(-margins).mean(1).sum();
     if (lambda_ > 0) {
-      const torch::Tensor users = pairs.users.select(1, 0), items = pairs.items.select(1, 0);
-      const torch::Tensor ratings = mean_ + rows_of(users, user_bias_).squeeze(1) +
-                                    rows_of(items, item_bias_).squeeze(1) + rating_(h_explicit.select(1, 0)).squeeze(1);
+      const torch::Tensor ratings =
+          rating(pairs.users.slice(1, 0, 1), pairs.items.slice(1, 0, 1), h_explicit.slice(1, 0, 1)).squeeze(1);
       loss = loss + lambda_ / variance_ * (ratings - pairs.ratings).square().sum();
     }
     return loss + decay_ * squares(pairs);
@@ -114,8 +117,15 @@ class Einmf final : public RankingNetwork {
       h_explicit = explicit_(users, items, dropout_, batch, 0);
       parts.push_back(h_explicit);
     }
+    if (lambda_ == 1) return rating(users, items, h_explicit);
     parts.push_back(implicit_(users, items, dropout_, batch, 100));
     return out_(torch::cat(parts, 2)).squeeze(2) + rows_of(items, popularity_).squeeze(2);
+  }
+
+  /// [B, n] users, items and what the branch E makes of them -> [B, n].
+  torch::Tensor rating(const torch::Tensor& users, const torch::Tensor& items, const torch::Tensor& h_explicit) {
+    return mean_ + rows_of(users, user_bias_).squeeze(2) + rows_of(items, item_bias_).squeeze(2) +
+           rating_(h_explicit).squeeze(2);
   }
 
   /// Squares of the rows that the samples touch.

@@ -1,16 +1,18 @@
 // BPR-MF: x_ui = <p_u, q_i> (+ b_i), trained so that what a user has touched scores above what was drawn against it.
 // Source: Rendle et al., UAI 2009. Negatives: uniform, popularity^alpha, or hard: the best scored of several draws.
-// L2 of the touched rows is embedding.weight_decay.
+// L2 of the touched rows is embedding.weight_decay. Scores and gradients are those of kernels/bpr.h, on the tables
+// themselves where one rank holds them whole, else on the vectors that the lookup has brought.
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/bpr.h"
+#include "kernels/item_panels.h"
 #include "parallel/error.h"
-#include "trainer/data/sample_order.h"
 #include "trainer/ranking/dot.h"
 #include "trainer/ranking/negative_sampler.h"
 #include "trainer/ranking/ranker.h"
-#include "trainer/ranking/ranking_loss.h"
 #include "trainer/ranking/ranking_tables.h"
+#include "trainer/ranking/triplets.h"
 
 namespace swallowtail {
 namespace {
@@ -33,31 +35,24 @@ class BprMf final : public Ranker {
                      ? input.experiment.number("train.popularity_alpha")
                      : 0,
                  seed_),
+        draw_(input.data.train, sampler_, drawn_, seed_),
         embedding_(make_ranking_embedding(input, tables(input))),
-        dim_(embedding_->tables()[kUsers].dim) {
-    for (std::int64_t user = 0; user < data_.users.size(); ++user)
-      user_of_.insert(user_of_.end(), static_cast<std::size_t>(data_.train.count(user)), user);
-  }
+        dim_(embedding_->tables()[kUsers].dim),
+        has_whole_tables_(holds_whole_tables(input.experiment)),
+        counted_(is_hard_ ? BprNegatives::hardest : BprNegatives::all) {}
 
   std::int64_t epoch_samples() const override { return data_.train.size(); }
 
   double train_step(const RankerStep& step) override {
     const auto [begin, end] = rank_share(step.size);
-    make_batch(step, begin, end);
-    embedding_->exchange_input(batch_, sizes(step.size), step.step);
-    embedding_->lookup();
-    const double loss = gradients(step, begin);
-    if (!std::isfinite(loss))
-      throw Error{ExitCode::numbers, "the loss is not finite in step " + std::to_string(step.step), "bpr_mf",
-                  "lower embedding.learning_rate"};
-    embedding_->exchange_gradient();
-    embedding_->update(step.step, static_cast<float>(step.rate_factor));
-    return loss;
+    draw_.draw(step, begin, end, triplets_);
+    weights_.assign(triplets_.users.size(), static_cast<float>(1.0 / static_cast<double>(step.size)));
+    return has_whole_tables_ ? step_here(step, begin) : step_over_ranks(step, begin, end);
   }
 
   void prepare_scores() override {
-    items_ = gather_table(*embedding_, kItems, ranks_);
-    if (has_bias_) bias_ = gather_table(*embedding_, kBias, ranks_);
+    const auto items = gather_table(*embedding_, kItems, ranks_);
+    panels_ = ItemPanels(items, dim_, has_bias_ ? gather_table(*embedding_, kBias, ranks_) : std::vector<float>{});
   }
 
   void score(std::span<const RankingQuery> queries, std::span<float> scores) override {
@@ -75,13 +70,7 @@ class BprMf final : public Ranker {
     ranks_.all_reduce_sum(Tag{"queries"}, std::span(all));
     embedding_->exchange_input(batch, all, 0, false);
     embedding_->lookup();
-    const std::int64_t items = data_.items.size();
-    const float* const users = embedding_->pooled(kUsers).data();
-#pragma omp parallel for schedule(static)
-    for (std::int64_t item = 0; item < items; ++item)
-      for (std::int64_t q = 0; q < batch.size; ++q)
-        scores[q * items + item] =
-            dot(users + q * dim_, items_.data() + item * dim_, dim_) + (has_bias_ ? bias_[item] : 0.0F);
+    panels_.scores({embedding_->pooled(kUsers).data(), queries.size() * static_cast<std::size_t>(dim_)}, scores);
   }
 
   /// A user without an interaction in training still has the random vector that the table began with.
@@ -120,9 +109,55 @@ class BprMf final : public Ranker {
     return all;
   }
 
-  /// One sample: the user, and the positive before its negatives. A user with every item has none: an empty bag.
-  void make_batch(const RankerStep& step, std::int64_t begin, std::int64_t end) {
-    const SampleOrder order(data_.train.size(), {}, seed_, step.epoch);
+  /// Where this rank holds every table whole: rows are read and updated where they lie. The same sums in the same
+  /// order as through the exchange, so the same bits.
+  double step_here(const RankerStep& step, std::int64_t begin) {
+    const auto shard_of = [&](std::int64_t table) -> TableShard& { return embedding_->shards()[table]; };
+    TableShard &users = shard_of(kUsers), &items = shard_of(kItems);
+    bpr_gradients({users.weights.data(), items.weights.data(), has_bias_ ? shard_of(kBias).weights.data() : nullptr,
+                   nullptr, nullptr, nullptr, data_.users.size(), data_.items.size(), dim_},
+                  {triplets_.users, triplets_.positives, triplets_.negatives, weights_}, counted_, scratch_);
+    const double loss = mean_loss(step, begin);
+    // Items first: their gradients are multiples of the users as they were.
+    const auto count = static_cast<std::int64_t>(triplets_.users.size());
+    items_of_.resize(triplets_.users.size() * static_cast<std::size_t>(1 + drawn_));
+    rows_.resize(triplets_.users.size());
+#pragma omp parallel for schedule(static) if (count >= 2 * kSamplesAThread)
+    for (std::int64_t t = 0; t < count; ++t) {
+      items_of_[t * (1 + drawn_)] = triplets_.positives[t];
+      std::copy_n(triplets_.negatives.begin() + t * drawn_, drawn_, items_of_.begin() + t * (1 + drawn_) + 1);
+      rows_[t] = users.weights.data() + triplets_.users[t] * dim_;
+    }
+    group(items_of_, 1 + drawn_, scratch_.coefficients, data_.items.size());
+    update(kItems, step);
+    if (has_bias_) {
+      static constexpr float kOne = 1;
+      std::ranges::fill(rows_, &kOne);
+      update(kBias, step);
+    }
+    for (std::int64_t t = 0; t < count; ++t) rows_[t] = scratch_.user_gradients.data() + t * dim_;
+    group(triplets_.users, 1, {}, data_.users.size());
+    update(kUsers, step);
+    return loss;
+  }
+
+  void group(std::span<const std::int64_t> ids, std::int64_t ids_a_sample, std::span<const float> coefficients,
+             std::int64_t rows) {
+    offsets_.resize(triplets_.users.size() + 1);
+    for (std::size_t t = 0; t < offsets_.size(); ++t) offsets_[t] = static_cast<std::int64_t>(t) * ids_a_sample;
+    group_by_row({ids, offsets_, coefficients}, rows, Pooling::sum, scratch_.groups);
+  }
+
+  void update(std::int64_t table, const RankerStep& step) {
+    const EmbeddingTable& about = embedding_->tables()[static_cast<std::size_t>(table)];
+    OptimizerStep optimizer = about.optimizer;
+    optimizer.learning_rate *= static_cast<float>(step.rate_factor);
+    optimizer.step = step.step;
+    update_shard(about, embedding_->shards()[table], optimizer, {}, scratch_.groups, rows_);
+  }
+
+  /// One sample: the user, and the positive before its negatives; empty bags where it is left out.
+  double step_over_ranks(const RankerStep& step, std::int64_t begin, std::int64_t end) {
     batch_.size = end - begin;
     batch_.ids.resize(2);
     JaggedIds &users = batch_.ids[kUsers], &items = batch_.ids[kItems];
@@ -130,78 +165,72 @@ class BprMf final : public Ranker {
       ids->values.clear();
       ids->offsets.assign(1, 0);
     }
-    for (std::int64_t place = begin; place < end; ++place) {
-      const std::int64_t sample = order(step.first + place);
-      const std::int64_t user = user_of_[sample];
-      users.values.push_back(user);
-      const std::size_t bag = items.values.size();
-      items.values.push_back(data_.train.items[sample]);
-      for (std::int64_t k = 0; k < drawn_; ++k) {
-        const std::int64_t negative = sampler_.draw(user, step.step, place, k);
-        if (negative != kColdId) items.values.push_back(negative);
+    std::size_t t = 0;
+    for (std::int64_t place = 0; place < batch_.size; ++place) {
+      if (t < triplets_.places.size() && triplets_.places[t] == place) {
+        users.values.push_back(triplets_.users[t]);
+        items.values.push_back(triplets_.positives[t]);
+        const auto first = triplets_.negatives.begin() + static_cast<std::ptrdiff_t>(t) * drawn_;
+        items.values.insert(items.values.end(), first, first + drawn_);
+        // From here on the numbers of the vectors that the lookup will have brought.
+        triplets_.users[t] = place;
+        triplets_.positives[t] = static_cast<std::int64_t>(t) * (1 + drawn_);
+        for (std::int64_t k = 0; k < drawn_; ++k) first[k] = triplets_.positives[t] + 1 + k;
+        ++t;
       }
-      if (items.values.size() == bag + 1) items.values.resize(bag);
       users.offsets.push_back(static_cast<std::int64_t>(users.values.size()));
       items.offsets.push_back(static_cast<std::int64_t>(items.values.size()));
     }
+    embedding_->exchange_input(batch_, sizes(step.size), step.step);
+    embedding_->lookup();
+    const auto vectors = [&](std::int64_t table) { return embedding_->pooled(table).data(); };
+    bpr_gradients({vectors(kUsers), vectors(kItems), has_bias_ ? vectors(kBias) : nullptr, nullptr, nullptr, nullptr,
+                   batch_.size, std::ssize(items.values), dim_},
+                  {triplets_.users, triplets_.positives, triplets_.negatives, weights_}, counted_, scratch_);
+    const double loss = mean_loss(step, begin);
+    float* const user_gradients = embedding_->pooled_gradient(kUsers).data();
+    float* const item_gradients = embedding_->pooled_gradient(kItems).data();
+    const auto count = static_cast<std::int64_t>(triplets_.users.size());
+#pragma omp parallel for schedule(static) if (count >= 2 * kSamplesAThread)
+    for (std::int64_t s = 0; s < count; ++s) {
+      std::copy_n(scratch_.user_gradients.data() + s * dim_, dim_, user_gradients + triplets_.users[s] * dim_);
+      const float* const user = vectors(kUsers) + triplets_.users[s] * dim_;
+      for (std::int64_t id = triplets_.positives[s]; id <= triplets_.positives[s] + drawn_; ++id)
+        for (std::int64_t d = 0; d < dim_; ++d) item_gradients[id * dim_ + d] = scratch_.coefficients[id] * user[d];
+    }
+    if (has_bias_) std::ranges::copy(scratch_.coefficients, embedding_->pooled_gradient(kBias).begin());
+    embedding_->exchange_gradient();
+    embedding_->update(step.step, static_cast<float>(step.rate_factor));
+    return loss;
   }
 
-  /// Writes the gradients of all looked-up vectors; the mean loss over the global batch.
-  double gradients(const RankerStep& step, std::int64_t begin) {
-    const float* const p = embedding_->pooled(kUsers).data();
-    const float* const q = embedding_->pooled(kItems).data();
-    const float* const b = has_bias_ ? embedding_->pooled(kBias).data() : nullptr;
-    float* const dp = embedding_->pooled_gradient(kUsers).data();
-    float* const dq = embedding_->pooled_gradient(kItems).data();
-    float* const db = has_bias_ ? embedding_->pooled_gradient(kBias).data() : nullptr;
-    const auto& offsets = batch_.ids[kItems].offsets;
-    const double scale = 1.0 / static_cast<double>(step.size);
-    std::vector<double> losses(static_cast<std::size_t>(batch_.size), 0.0);
-    const auto score_of = [&](const float* user, std::int64_t id) {
-      return static_cast<double>(dot(user, q + id * dim_, dim_)) + (b ? static_cast<double>(b[id]) : 0.0);
-    };
-#pragma omp parallel for schedule(static) if (batch_.size >= 2 * kSamplesAThread)
-    for (std::int64_t s = 0; s < batch_.size; ++s) {
-      const std::int64_t positive = offsets[s];
-      std::int64_t first = positive + 1, last = offsets[s + 1];
-      if (first >= last) continue;
-      const float* const user = p + s * dim_;
-      const double positive_score = score_of(user, positive);
-      if (is_hard_) {
-        std::int64_t hardest = first;
-        double hardest_score = score_of(user, first);
-        for (std::int64_t id = first + 1; id < last; ++id)
-          if (const double score = score_of(user, id); score > hardest_score) {
-            hardest = id;
-            hardest_score = score;
-          }
-        first = hardest;
-        last = hardest + 1;
-      }
-      const double pairs = static_cast<double>(last - first);
-      for (std::int64_t id = first; id < last; ++id) {
-        double slope = 0;
-        losses[s] += bpr_loss(positive_score - score_of(user, id), slope) / pairs;
-        const auto g = static_cast<float>(slope * scale / pairs);
-        const float *const qi = q + positive * dim_, *const qj = q + id * dim_;
-        float *const du = dp + s * dim_, *const di = dq + positive * dim_, *const dj = dq + id * dim_;
-        for (std::int64_t d = 0; d < dim_; ++d) {
-          du[d] += g * (qi[d] - qj[d]);
-          di[d] += g * user[d];
-          dj[d] -= g * user[d];
-        }
-        if (!db) continue;
-        db[positive] += g;
-        db[id] -= g;
-      }
-    }
-    // By chunks: own places filled, others zero, so that the sum over ranks only copies.
+  /// Mean over the global batch, added by chunks: own places filled, others zero, so that the sum over ranks only
+  /// copies. Errors: numbers.
+  double mean_loss(const RankerStep& step, std::int64_t begin) {
     std::vector<double> chunk_losses(static_cast<std::size_t>((step.size + chunk_ - 1) / chunk_), 0.0);
-    for (std::int64_t s = 0; s < batch_.size; ++s) chunk_losses[(begin + s) / chunk_] += losses[s];
+    for (std::size_t t = 0; t < triplets_.places.size(); ++t)
+      chunk_losses[(begin + triplets_.places[t]) / chunk_] += static_cast<double>(scratch_.losses[t]);
     ranks_.all_reduce_sum(Tag{"loss", step.step}, std::span(chunk_losses));
     double sum = 0;
     for (const double loss : chunk_losses) sum += loss;
-    return sum * scale;
+    if (!std::isfinite(sum))
+      throw Error{ExitCode::numbers, "the loss is not finite in step " + std::to_string(step.step), "bpr_mf",
+                  "lower embedding.learning_rate"};
+    return sum;
+  }
+
+  /// Whether every row lies on this rank at its own place, and nothing is rounded on its way.
+  bool holds_whole_tables(const Experiment& experiment) const {
+    if (ranks_.world_size() > 1 || experiment.text("parallel.wire") != "fp32" ||
+        (experiment.has("parallel.wire_backward") && experiment.text("parallel.wire_backward") != "fp32"))
+      return false;
+    const auto tables = embedding_->tables();
+    const auto shards = embedding_->shards();
+    for (std::size_t t = 0; t < tables.size(); ++t)
+      if (t >= shards.size() || shards[t].table != static_cast<std::int64_t>(t) || !shards[t].order.is_identity() ||
+          shards[t].shard.rows != tables[t].rows || shards[t].shard.cols != tables[t].dim)
+        return false;
+    return true;
   }
 
   const Interactions& data_;
@@ -212,11 +241,18 @@ class BprMf final : public Ranker {
   bool has_bias_;
   std::uint64_t seed_;
   NegativeSampler sampler_;
+  TripletDraw draw_;
   std::unique_ptr<ShardedEmbedding> embedding_;
   std::int64_t dim_;
-  std::vector<std::int64_t> user_of_;  // [training interactions]
+  bool has_whole_tables_;
+  BprNegatives counted_;
+  Triplets triplets_;                             // of the step, of this rank
+  std::vector<float> weights_;                    // [n]
+  std::vector<std::int64_t> items_of_, offsets_;  // [n, 1 + drawn], [n + 1]
+  std::vector<const float*> rows_;                // [n]
+  FactorScratch scratch_;
   Batch batch_;
-  std::vector<float> items_, bias_;  // whole tables, between prepare_scores and the next one
+  ItemPanels panels_;  // the whole table, between prepare_scores and the next one
 };
 
 }  // namespace

@@ -7,10 +7,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/embedding.h"
+#include "kernels/item_panels.h"
 #include "kernels/optimizer.h"
 #include "kernels/random.h"
 #include "parallel/error.h"
-#include "trainer/data/sample_order.h"
 #include "trainer/embedding/table_options.h"
 #include "trainer/ranking/co_occurrence.h"
 #include "trainer/ranking/dot.h"
@@ -18,8 +19,13 @@
 #include "trainer/ranking/negative_sampler.h"
 #include "trainer/ranking/ranker.h"
 #include "trainer/ranking/ranking_loss.h"
+#include "trainer/ranking/triplets.h"
 
 namespace swallowtail {
+
+namespace {
+constexpr std::int64_t kFloatsForThreads = 64 * 1024;
+}
 
 InteractionGraph::InteractionGraph(const Histories& train, std::int64_t items) : users_(train.users()) {
   const std::int64_t nodes = users_ + items;
@@ -44,8 +50,8 @@ InteractionGraph::InteractionGraph(const Histories& train, std::int64_t items) :
       weights_.push_back(static_cast<float>(1 / (root[node] * root[neighbors_[edge]])));
 }
 
-std::vector<float> InteractionGraph::propagate(std::span<const float> from, std::int64_t dim, std::int64_t layers,
-                                               Communicator& ranks) const {
+void InteractionGraph::propagate(std::span<const float> from, std::int64_t dim, std::int64_t layers,
+                                 Communicator& ranks, std::span<float> out) {
   const std::int64_t world = ranks.world_size(), rank = ranks.rank();
   // Blocks of about as many edges each.
   std::vector<std::int64_t> block{0};
@@ -58,29 +64,28 @@ std::vector<float> InteractionGraph::propagate(std::span<const float> from, std:
   std::vector<std::int64_t> counts;
   for (std::int64_t r = 0; r < world; ++r) counts.push_back((block[r + 1] - block[r]) * dim);
   const auto bytes = byte_offsets(counts, sizeof(float));
+  const std::int64_t first = block[rank], last = block[rank + 1], floats = nodes() * dim;
+  const JaggedView own{
+      neighbors_,
+      std::span(offsets_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first + 1)),
+      weights_};
 
-  std::vector<float> layer(from.begin(), from.end()), next(layer.size()), mean(from.begin(), from.end());
+  layer_.assign(from.begin(), from.end());
+  next_.resize(layer_.size());
+  if (out.data() != from.data()) std::ranges::copy(from, out.begin());
   const auto share = static_cast<float>(1.0 / static_cast<double>(layers + 1));
   for (std::int64_t l = 0; l < layers; ++l) {
-#pragma omp parallel for schedule(dynamic, 16)
-    for (std::int64_t node = block[rank]; node < block[rank + 1]; ++node) {
-      float* const out = next.data() + node * dim;
-      std::fill_n(out, dim, 0.0F);
-      for (std::int64_t edge = offsets_[node]; edge < offsets_[node + 1]; ++edge) {
-        const float weight = weights_[edge];
-        const float* const in = layer.data() + neighbors_[edge] * dim;
-        for (std::int64_t d = 0; d < dim; ++d) out[d] += weight * in[d];
-      }
-    }
+    pooled_lookup_forward({layer_.data(), nodes(), dim}, own, Pooling::sum, next_.data() + first * dim);
     if (world > 1) {
-      const std::vector<float> own(next.begin() + block[rank] * dim, next.begin() + block[rank + 1] * dim);
-      ranks.all_gather(Tag{"graph layer", l}, std::as_bytes(std::span(own)), chunks(next, bytes));
+      const std::vector<float> mine(next_.begin() + first * dim, next_.begin() + last * dim);
+      ranks.all_gather(Tag{"graph layer", l}, std::as_bytes(std::span(mine)), chunks(next_, bytes));
     }
-    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += next[i];
-    std::swap(layer, next);
+#pragma omp parallel for schedule(static) if (floats >= kFloatsForThreads)
+    for (std::int64_t i = 0; i < floats; ++i) out[i] += next_[i];
+    std::swap(layer_, next_);
   }
-  for (float& value : mean) value *= share;
-  return mean;
+#pragma omp parallel for schedule(static) if (floats >= kFloatsForThreads)
+  for (std::int64_t i = 0; i < floats; ++i) out[i] *= share;
 }
 
 namespace {
@@ -99,7 +104,8 @@ class LightGcn final : public Ranker {
                  input.experiment.text("train.negatives") == "popularity"
                      ? input.experiment.number("train.popularity_alpha")
                      : 0,
-                 seed_) {
+                 seed_),
+        draw_(input.data.train, sampler_, negatives_, seed_) {
     if (input.experiment.text("train.negatives") == "hard")
       throw input.experiment.error("train.negatives", "lightgcn draws uniform or by popularity", "choose one of them");
     optimizer_.kind = parse_optimizer(input.experiment.text("embedding.optimizer"));
@@ -119,66 +125,68 @@ class LightGcn final : public Ranker {
     state_.assign(
         static_cast<std::size_t>(dense_state_width(optimizer_.kind, 0, static_cast<std::int64_t>(table_.size()))),
         0.0F);
-    for (std::int64_t user = 0; user < data_.users.size(); ++user)
-      user_of_.insert(user_of_.end(), static_cast<std::size_t>(data_.train.count(user)), user);
+    scored_.resize(table_.size());
+    gradient_.resize(table_.size());
   }
 
   std::int64_t epoch_samples() const override { return data_.train.size(); }
 
   double train_step(const RankerStep& step) override {
-    const std::vector<float> nodes = graph_.propagate(table_, dim_, layers_, ranks_);
-    const SampleOrder order(data_.train.size(), {}, seed_, step.epoch);
-    std::vector<Pair> pairs;
-    for (std::int64_t place = 0; place < step.size; ++place) {
-      const std::int64_t sample = order(step.first + place), user = user_of_[sample];
-      for (std::int64_t k = 0; k < negatives_; ++k) {
-        const std::int64_t negative = sampler_.draw(user, step.step, place, k);
-        if (negative != kColdId)
-          pairs.push_back({user, graph_.users() + data_.train.items[sample], graph_.users() + negative});
-      }
+    draw_.draw(step, 0, step.size, triplets_);
+    if (triplets_.users.empty()) return 0;
+    graph_.propagate(table_, dim_, layers_, ranks_, scored_);
+    pairs_.clear();
+    for (std::size_t t = 0; t < triplets_.negatives.size(); ++t) {
+      const std::size_t sample = t / static_cast<std::size_t>(negatives_);
+      pairs_.push_back({triplets_.users[sample], graph_.users() + triplets_.positives[sample],
+                        graph_.users() + triplets_.negatives[t]});
     }
-    if (pairs.empty()) return 0;
-    const auto [loss, slopes] = slopes_of(pairs, nodes, step.step);
+    const double loss = find_slopes(step.step);
     if (!std::isfinite(loss))
       throw Error{ExitCode::numbers, "the loss is not finite in step " + std::to_string(step.step), "lightgcn",
                   "lower embedding.learning_rate"};
-    std::vector<float> gradient(table_.size(), 0.0F);
-    for (std::size_t p = 0; p < pairs.size(); ++p) {
-      const auto& [user, positive, negative] = pairs[p];
-      const auto g = static_cast<float>(slopes[p]);
-      float *const du = gradient.data() + user * dim_, *const di = gradient.data() + positive * dim_,
-                   *const dj = gradient.data() + negative * dim_;
-      const float *const u = nodes.data() + user * dim_, *const i = nodes.data() + positive * dim_,
-                         *const j = nodes.data() + negative * dim_;
+    std::ranges::fill(gradient_, 0.0F);
+    for (std::size_t p = 0; p < pairs_.size(); ++p) {
+      const auto& [user, positive, negative] = pairs_[p];
+      const auto g = static_cast<float>(both_[pairs_.size() + p]);
+      float *const du = gradient_.data() + user * dim_, *const di = gradient_.data() + positive * dim_,
+                   *const dj = gradient_.data() + negative * dim_;
+      const float *const u = scored_.data() + user * dim_, *const i = scored_.data() + positive * dim_,
+                         *const j = scored_.data() + negative * dim_;
       for (std::int64_t d = 0; d < dim_; ++d) {
         du[d] += g * (i[d] - j[d]);
         di[d] += g * u[d];
         dj[d] -= g * u[d];
       }
     }
-    gradient = graph_.propagate(gradient, dim_, layers_, ranks_);
-    const auto decay = static_cast<float>(decay_ / static_cast<double>(pairs.size()));
-    for (const auto& [user, positive, negative] : pairs)
-      for (const std::int64_t node : {user, positive, negative})
-        for (std::int64_t d = node * dim_; d < (node + 1) * dim_; ++d) gradient[d] += decay * table_[d];
+    graph_.propagate(gradient_, dim_, layers_, ranks_, gradient_);
+    const auto decay = static_cast<float>(decay_ / static_cast<double>(pairs_.size()));
+    places_.assign(static_cast<std::size_t>(graph_.nodes()), 0.0F);
+    for (const auto& [user, positive, negative] : pairs_)
+      for (const std::int64_t node : {user, positive, negative}) places_[node] += 1;
+#pragma omp parallel for schedule(static)
+    for (std::int64_t node = 0; node < graph_.nodes(); ++node)
+      for (std::int64_t d = node * dim_; places_[node] > 0 && d < (node + 1) * dim_; ++d)
+        gradient_[d] += decay * places_[node] * table_[d];
     OptimizerStep now = optimizer_;
     now.learning_rate = static_cast<float>(optimizer_.learning_rate * step.rate_factor);
     now.step = step.step;
-    update_dense(now, table_, gradient, state_);
+    update_dense(now, table_, gradient_, state_);
     return loss;
   }
 
-  void prepare_scores() override { scored_ = graph_.propagate(table_, dim_, layers_, ranks_); }
+  void prepare_scores() override {
+    graph_.propagate(table_, dim_, layers_, ranks_, scored_);
+    panels_ = ItemPanels(std::span(scored_).subspan(static_cast<std::size_t>(graph_.users() * dim_)), dim_);
+  }
 
   void score(std::span<const RankingQuery> queries, std::span<float> scores) override {
-    const std::int64_t items = data_.items.size();
-#pragma omp parallel for schedule(static)
-    for (std::int64_t item = 0; item < items; ++item)
-      for (std::size_t q = 0; q < queries.size(); ++q)
-        scores[static_cast<std::int64_t>(q) * items + item] =
-            queries[q].user == kColdId
-                ? 0
-                : dot(scored_.data() + queries[q].user * dim_, scored_.data() + (graph_.users() + item) * dim_, dim_);
+    std::vector<float> users(queries.size() * static_cast<std::size_t>(dim_), 0.0F);
+    for (std::size_t q = 0; q < queries.size(); ++q)
+      if (queries[q].user != kColdId)
+        std::copy_n(scored_.begin() + queries[q].user * dim_, dim_,
+                    users.begin() + static_cast<std::int64_t>(q) * dim_);
+    panels_.scores(users, scores);
   }
 
   bool knows(const RankingQuery& query) const override {
@@ -195,26 +203,27 @@ class LightGcn final : public Ranker {
     std::int64_t user, positive, negative;  // nodes
   };
 
-  /// Mean loss, and d mean loss / d x of every pair; each rank computes its share.
-  std::pair<double, std::vector<double>> slopes_of(const std::vector<Pair>& pairs, const std::vector<float>& nodes,
-                                                   std::int64_t step) const {
-    const auto count = static_cast<std::int64_t>(pairs.size());
+  /// Mean loss; both_ becomes the loss of every pair, then d mean loss / d x of every pair. Each rank computes its
+  /// share.
+  double find_slopes(std::int64_t step) {
+    const auto count = static_cast<std::int64_t>(pairs_.size());
     const std::int64_t first = count * ranks_.rank() / ranks_.world_size();
     const std::int64_t last = count * (ranks_.rank() + 1) / ranks_.world_size();
-    std::vector<double> both(2 * pairs.size(), 0.0);  // losses, then slopes; other ranks' places are zero
+    both_.assign(2 * pairs_.size(), 0.0);  // other ranks' places are zero
 #pragma omp parallel for schedule(static)
     for (std::int64_t p = first; p < last; ++p) {
-      const float* const user = nodes.data() + pairs[p].user * dim_;
-      const double x = static_cast<double>(dot(user, nodes.data() + pairs[p].positive * dim_, dim_)) -
-                       static_cast<double>(dot(user, nodes.data() + pairs[p].negative * dim_, dim_));
-      both[p] = bpr_loss(x, both[count + p]);
+      const float* const user = scored_.data() + pairs_[p].user * dim_;
+      const double x = static_cast<double>(dot(user, scored_.data() + pairs_[p].positive * dim_, dim_)) -
+                       static_cast<double>(dot(user, scored_.data() + pairs_[p].negative * dim_, dim_));
+      both_[p] = bpr_loss(x, both_[count + p]);
     }
-    ranks_.all_reduce_sum(Tag{"pairs", step}, std::span(both));
+    ranks_.all_reduce_sum(Tag{"pairs", step}, std::span(both_));
     double loss = 0;
-    for (std::int64_t p = 0; p < count; ++p) loss += both[p];
-    std::vector<double> slopes(both.begin() + count, both.end());
-    for (double& slope : slopes) slope /= static_cast<double>(count);
-    return {loss / static_cast<double>(count), slopes};
+    for (std::int64_t p = 0; p < count; ++p) {
+      loss += both_[p];
+      both_[count + p] /= static_cast<double>(count);
+    }
+    return loss / static_cast<double>(count);
   }
 
   const Interactions& data_;
@@ -224,10 +233,16 @@ class LightGcn final : public Ranker {
   std::uint64_t seed_;
   std::int64_t negatives_;
   NegativeSampler sampler_;
+  TripletDraw draw_;
   OptimizerStep optimizer_;
   double decay_ = 0;
-  std::vector<float> table_, state_, scored_;  // [users + items, dim]; scored_ after propagation
-  std::vector<std::int64_t> user_of_;          // [training interactions]
+  std::vector<float> table_, state_, scored_, gradient_;  // [users + items, dim]; scored_ after propagation
+  ItemPanels panels_;                                     // the items of scored_
+  // Of a step.
+  Triplets triplets_;
+  std::vector<Pair> pairs_;
+  std::vector<double> both_;   // [2, pairs]
+  std::vector<float> places_;  // [users + items] of each row among the pairs
 };
 
 }  // namespace

@@ -47,6 +47,12 @@ struct RankerState {
   std::span<std::byte> bytes;
 };
 
+/// Users that belong together: "stratum 1".
+struct UserGroup {
+  std::string name;
+  std::vector<std::int64_t> users;  // rising
+};
+
 class Ranker {
  public:
   virtual ~Ranker() = default;
@@ -73,6 +79,9 @@ class Ranker {
   /// The items of the history that bring most of the score, if the score is a sum over them. Not collective.
   virtual std::vector<Reason> reasons(const RankingQuery& /*query*/, std::int64_t /*item*/) const { return {}; }
 
+  /// Groups of users that the model itself makes, such as strata; evaluation measures each. Not collective.
+  virtual std::vector<UserGroup> user_groups() const { return {}; }
+
   /// What a checkpoint holds beside the embedding tables.
   virtual std::vector<RankerState> state() { return {}; }
   /// The tables, null where the model has none.
@@ -86,6 +95,7 @@ struct RankerEntry {
 };
 
 std::unique_ptr<Ranker> make_popularity(const RankerInput& input);
+std::unique_ptr<Ranker> make_demographic(const RankerInput& input);
 std::unique_ptr<Ranker> make_item_knn(const RankerInput& input);
 std::unique_ptr<Ranker> make_bpr_mf(const RankerInput& input);
 std::unique_ptr<Ranker> make_light_gcn(const RankerInput& input);

@@ -7,8 +7,10 @@
 #include <optional>
 
 #include "trainer/report/html.h"
+#include "trainer/report/json_reading.h"
 #include "trainer/report/metric_title.h"
 #include "trainer/report/progress.h"
+#include "trainer/report/ranking_page.h"
 #include "trainer/report/report_style.h"
 
 namespace swallowtail {
@@ -16,29 +18,7 @@ namespace {
 
 constexpr std::size_t kMostCards = 4;
 
-std::optional<double> number_in(const nlohmann::json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_number() || !std::isfinite(found->get<double>())) return {};
-  return found->get<double>();
-}
-
-std::string text_in(const nlohmann::json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return {};
-  return found->is_string() ? found->get<std::string>()
-                            : found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 std::string count(double number) { return grouped(std::llround(number)); }
-
-/// Fixed decimals, so that a column of values lines up; six significant digits where they would say too little or too
-/// much.
-std::string metric_text(double value, int decimals) {
-  const double size = std::abs(value);
-  return size < 1000 && (size == 0 || size >= 0.001) ? fmt::format("{:.{}f}", value, decimals) : readable(value);
-}
 
 std::string card_value(const MetricValue& value) { return value ? metric_text(*value, 4) : "–"; }
 
@@ -264,7 +244,7 @@ std::string html_report(const ReportData& data) {
   out += header(data) + "<main>\n" + cards(data) + run_facts(data.summary);
   out += plots_section("training", "Training", "plots", data.by_step, colors);
   out += plots_section("quality", "Quality of the predictions", "squares", quality_plots(data), colors);
-  out += metrics_table(data.metrics) + time_section(data.phases);
+  out += metrics_table(data.metrics) + ranking_sections(data.summary, colors) + time_section(data.phases);
   out += "<div class=\"pair\">" + data_section(data) + machine_section(data.machine) + "</div>\n";
   const auto command = text_in(data.summary, "command");
   if (!command.empty() || !data.experiment_yaml.empty()) {

@@ -7,7 +7,7 @@
 
 namespace swallowtail {
 
-/// "AUC" for "auc"; names that are not listed stay as they are.
+/// "AUC" for "auc", "NDCG@10" for "ndcg@10"; names that are not listed stay as they are.
 inline std::string metric_title(std::string_view metric) {
   constexpr std::pair<std::string_view, std::string_view> kTitles[] = {{"auc", "AUC"},
                                                                        {"pr_auc", "PR AUC"},
@@ -18,9 +18,19 @@ inline std::string metric_title(std::string_view metric) {
                                                                        {"calibration", "Calibration"},
                                                                        {"accuracy", "Accuracy"},
                                                                        {"precision", "Precision"},
-                                                                       {"recall", "Recall"}};
+                                                                       {"recall", "Recall"},
+                                                                       {"ndcg", "NDCG"},
+                                                                       {"hit_rate", "Hit rate"},
+                                                                       {"map", "MAP"},
+                                                                       {"mrr", "MRR"},
+                                                                       {"coverage", "Coverage"},
+                                                                       {"diversity", "Diversity"},
+                                                                       {"novelty", "Novelty"},
+                                                                       {"gini", "Gini"}};
+  const auto at = metric.find('@');  // "ndcg@10"
   for (const auto& [name, title] : kTitles)
-    if (metric == name) return std::string(title);
+    if (metric.substr(0, at) == name)
+      return std::string(title) + (at == std::string_view::npos ? "" : std::string(metric.substr(at)));
   return std::string(metric);
 }
 

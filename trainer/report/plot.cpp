@@ -67,6 +67,16 @@ std::vector<std::vector<Point>> runs_of(const PlotSeries& series) {
 template <typename Values>
 PlotRange range_of(const Plot& plot, Values values) {
   PlotRange range{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+  if (plot.is_scatter) {
+    for (const auto& series : plot.series)
+      for (std::size_t i = 0; i < series.x.size(); ++i) {
+        if (!is_finite_at(series, i)) continue;
+        const double value = values(Point{series.x[i], series.y[i], 0, 0});
+        range.low = std::min(range.low, value);
+        range.high = std::max(range.high, value);
+      }
+    return range;
+  }
   for (const auto& series : plot.series)
     for (const auto& run : runs_of(series))
       for (const auto& point : run) {
@@ -127,6 +137,15 @@ std::string drawn_series(const PlotSeries& series, const Frame& frame, int color
   return bands + lines + points;
 }
 
+std::string drawn_points(const PlotSeries& series, const Frame& frame, int color) {
+  std::string points;
+  for (std::size_t i = 0; i < series.x.size(); ++i)
+    if (is_finite_at(series, i))
+      points += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.4\"/>", frame.at_x(series.x[i]),
+                            frame.at_y(series.y[i]));
+  return fmt::format("<g class=\"dots point s{}\"><title>{}</title>{}</g>", color, escape_html(series.name), points);
+}
+
 std::string mark(const Plot& plot, const Frame& frame) {
   if (!plot.marked_x || *plot.marked_x < frame.x.low || *plot.marked_x > frame.x.high) return {};
   const double x = frame.at_x(*plot.marked_x);
@@ -152,7 +171,7 @@ std::string description(const Plot& plot) {
   for (const auto& series : plot.series) {
     const auto count = finite_points(series);
     out += fmt::format(" {}: {} points", series.name, count);
-    if (count > 0) {
+    if (count > 0 && !plot.is_scatter) {
       std::size_t first = 0, last = series.x.size() - 1;
       while (!is_finite_at(series, first)) ++first;
       while (!is_finite_at(series, last)) --last;
@@ -172,7 +191,15 @@ std::string legend(const Plot& plot, PlotColors& colors) {
         escape_html(name));
   };
   std::string out = "<ul class=\"legend\">";
-  for (const auto& series : plot.series) out += entry(fmt::format("line s{}", colors.of(series.name)), series.name);
+  for (const auto& series : plot.series) {
+    if (plot.is_scatter)
+      out += fmt::format(
+          "<li><svg width=\"10\" height=\"10\" aria-hidden=\"true\"><circle class=\"point s{}\" cx=\"5\" cy=\"5\" "
+          "r=\"4\"/></svg>{}</li>",
+          colors.of(series.name), escape_html(series.name));
+    else
+      out += entry(fmt::format("line s{}", colors.of(series.name)), series.name);
+  }
   if (plot.reference) out += entry("reference", plot.reference->name);
   return out + "</ul>";
 }
@@ -208,7 +235,9 @@ std::string plot_figure(const Plot& plot, PlotColors& colors) {
       "<svg x=\"0\" y=\"{0:.0f}\" width=\"{1:.0f}\" height=\"{2:.1f}\" viewBox=\"0 {0:.0f} {1:.0f} {2:.1f}\">",
       kTop - 4, frame.width, frame.height - kTop - kBottom + 8);
   out += reference_line(plot, frame);
-  for (const auto& series : plot.series) out += drawn_series(series, frame, colors.of(series.name));
+  for (const auto& series : plot.series)
+    out += plot.is_scatter ? drawn_points(series, frame, colors.of(series.name))
+                           : drawn_series(series, frame, colors.of(series.name));
   return out + "</svg></svg></figure>\n";
 }
 

@@ -24,6 +24,7 @@ struct Plot {
   std::string marked_label;
   std::optional<PlotSeries> reference;  // a faint dashed line, e.g. chance
   bool is_square = false;
+  bool is_scatter = false;  // points alone, each of them, x in any order
 };
 
 /// The series' colours on this page: a name has the same one in every plot, in the order of first use.

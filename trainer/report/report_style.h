@@ -55,6 +55,15 @@ svg .empty{font-size:14px}
 .band.s0,.point.s0,.share.s0{fill:var(--c0)}.band.s1,.point.s1,.share.s1{fill:var(--c1)}.band.s2,.point.s2,.share.s2{fill:var(--c2)}
 .band.s3,.point.s3,.share.s3{fill:var(--c3)}.band.s4,.point.s4,.share.s4{fill:var(--c4)}.band.s5,.point.s5,.share.s5{fill:var(--c5)}
 .point,.band,.share{stroke:none}
+.dots{fill-opacity:.55}
+.note{margin:12px 0 0;color:var(--soft);font-size:14px;max-width:60em}
+.strata{display:grid;grid-template-columns:minmax(min(340px,100%),430px) minmax(0,1fr);gap:18px;align-items:start}
+.name{white-space:nowrap}.wide{min-width:250px}
+.marks{margin:0;padding:0;list-style:none;font-size:14px}.marks span{color:var(--soft)}
+.bar{display:flex;height:10px;min-width:120px;border-radius:3px;overflow:hidden;background:var(--grid)}
+.whisker{stroke:var(--ink);stroke-width:1.5}.whisker-zero{stroke:var(--soft);stroke-dasharray:2 3}.whisker-dot{fill:var(--ink)}
+.example{margin:0 0 14px}.example p{margin:0;padding:0 16px 10px;color:var(--soft);font-size:14px}
+@media (max-width:820px){.strata{grid-template-columns:minmax(0,1fr)}}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}
 table{border-collapse:collapse;width:100%;font-size:15px}
 caption{text-align:left;padding:10px 16px 0;color:var(--soft);font-size:13px}

@@ -11,10 +11,16 @@
 
 #include "trainer/checkpoint/named_step.h"
 #include "trainer/files/durable_file.h"
+#include "trainer/ranking/composed_ranker.h"
 #include "trainer/report/machine.h"
+#include "trainer/sap/ablations.h"
+#include "trainer/training/device_choice.h"
 #include "trainer/training/memory_bill.h"
+#include "trainer/training/opened_run.h"
 #include "trainer/training/ranking_loop.h"
+#include "trainer/training/ranking_run.h"
 #include "trainer/training/run_files.h"
+#include "trainer/training/sap_workshop.h"
 
 namespace swallowtail {
 
@@ -24,10 +30,20 @@ using nlohmann::ordered_json;
 
 namespace {
 
+constexpr std::int64_t kLongestOfCurves = 50;
+
 void check_source(const Experiment& experiment) {
   if (experiment.text("data.source") != "interactions")
     throw experiment.error("data.source", fmt::format("{} ranks interactions", experiment.text("model.type")),
                            "set data.source: interactions");
+}
+
+/// Beside the whole, under a name of its own, unless the user gave a folder.
+Experiment named_after(const Experiment& experiment, const std::string& part) {
+  if (experiment.text("model.type") != "sap")
+    throw Error{ExitCode::usage, "--ablate is for model.type: sap", "command line", "leave it out"};
+  if (experiment.has("run.dir")) return experiment;
+  return Experiment::parse(experiment.to_yaml(), {"name=" + json(experiment.text("name") + "-" + part).dump()});
 }
 
 json bill_of(RankingSession& session) {
@@ -57,21 +73,33 @@ json dry_run(const Experiment& experiment, Communicator& ranks) {
   return bill;
 }
 
-RunState resume(RankingSession& session, const fs::path& folder, bool strict, RunReport& report) {
+std::optional<Checkpoint> resume(RankingSession& session, const fs::path& folder, bool strict, RunReport& report) {
   std::vector<std::string> complaints;
-  const auto checkpoint =
+  auto checkpoint =
       restore_newest(folder / "checkpoints", session.ranks,
                      [&](const Checkpoint& good) { restore_ranking(good, session); }, complaints, {.strict = strict});
   for (const std::string& complaint : complaints) report.note(complaint);
   if (!checkpoint) {
     report.note("there is no checkpoint yet: starting at step 0");
-    return {};
+    return checkpoint;
   }
   if (checkpoint->state().at("data").get<std::string>() != session.data.fingerprint)
     throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
                 "restore the data files, or start again with --force"};
   report.note(fmt::format("resuming after step {}", checkpoint->step()));
-  return run_state_from_json(checkpoint->state());
+  return checkpoint;
+}
+
+RunOrigin origin_of(const RankingSession& session, const std::string& command) {
+  json tables = json::array();
+  if (ShardedEmbedding* const embedding = session.model->embedding())
+    for (std::size_t t = 0; t < embedding->tables().size(); ++t)
+      tables.push_back({{"name", embedding->tables()[t].name},
+                        {"rows", embedding->tables()[t].rows},
+                        {"dim", embedding->tables()[t].dim},
+                        {"sharding", name_of(embedding->plan().tables[t].sharding)}});
+  return {command, session.experiment.to_yaml(), session.data.fingerprint,
+          tables,  session.ranks.world_size(),   session.experiment.integer("seed")};
 }
 
 void load_best(RankingSession& session, const RunState& state, const fs::path& folder) {
@@ -86,6 +114,18 @@ json slices_json(const RankingResult& result) {
   for (const RankingSlice& slice : result.slices)
     slices[slice.name] = {{"users", slice.users}, {"metrics", to_json(slice.metrics)}};
   return slices;
+}
+
+/// {"k": [1, 2, …], "ndcg": […], …} of values named "ndcg@1", …
+json curves_json(const RankingValues& by_length) {
+  json curves = json::object();
+  for (const auto& [name, value] : by_length) {
+    const auto at = name.find('@');
+    const std::int64_t length = std::stoll(name.substr(at + 1));
+    if (curves["k"].empty() || curves["k"].back() != length) curves["k"].push_back(length);
+    curves[name.substr(0, at)].push_back(value ? json(*value) : json(nullptr));
+  }
+  return curves;
 }
 
 std::string lists_text(const Interactions& data, std::span<const std::string> users,
@@ -107,11 +147,7 @@ std::string lists_text(const Interactions& data, std::span<const std::string> us
   return text;
 }
 
-/// The session of a finished run with the weights of a checkpoint, ready to score.
-struct OpenedRun {
-  std::unique_ptr<RankingSession> session;
-  std::int64_t step;
-};
+}  // namespace
 
 OpenedRun open_ranking_run(const fs::path& run_dir, const std::string& checkpoint,
                            const std::vector<std::string>& overrides, Communicator& ranks) {
@@ -123,26 +159,37 @@ OpenedRun open_ranking_run(const fs::path& run_dir, const std::string& checkpoin
   if (!is_ranking(experiment))
     throw Error{ExitCode::usage, fmt::format("the run's model, {}, ranks no items", experiment.text("model.type")),
                 run_dir.string(), "name a run of a ranking model"};
-  auto session = std::make_unique<RankingSession>(
-      experiment, open_interactions(experiment, run_dir, ranks, InteractionsFrom::run), ranks);
   const std::int64_t step = named_step(run_dir / "checkpoints", checkpoint);
-  restore_ranking(Checkpoint::open(run_dir / "checkpoints", step), *session);
-  session->model->prepare_scores();
-  return {std::move(session), step};
+  return {open_trained(experiment, open_interactions(experiment, run_dir, ranks, InteractionsFrom::run), run_dir,
+                       fmt::format("step-{}", step), ranks),
+          step};
 }
 
-}  // namespace
-
-json train_ranking(const Experiment& experiment, const TrainRequest& request, Communicator& ranks) {
-  const auto start = std::chrono::steady_clock::now();
-  check_source(experiment);
+json train_ranking(const Experiment& from, const TrainRequest& request, Communicator& ranks) {
+  check_source(from);
+  refuse_device_for_ranking(from);
+  const Experiment asked = request.ablate.empty() ? from : named_after(from, request.ablate);
+  Experiment experiment = with_components(asked);
+  if (!request.ablate.empty())
+    experiment = Experiment::parse(experiment.to_yaml(), find_ablation(experiment, request.ablate).overrides);
   if (request.dry_run) return dry_run(experiment, ranks);
-  const fs::path folder = run_folder(experiment);
+  const fs::path folder = run_folder(asked);
+  return train_ranking_run(experiment, folder, request, ranks,
+                           [&] {
+                             const bool is_linked = link_prepared(request.prepared, folder, ranks);
+                             return open_interactions(
+                                 asked, folder, ranks,
+                                 request.resume || is_linked ? InteractionsFrom::either : InteractionsFrom::sources);
+                           })
+      .summary;
+}
+
+TrainedRanking train_ranking_run(const Experiment& experiment, const fs::path& folder, const TrainRequest& request,
+                                 Communicator& ranks, const std::function<Interactions()>& open) {
+  const auto start = std::chrono::steady_clock::now();
   const auto directory = open_run(folder, experiment, request, ranks);
-  RankingSession session(experiment,
-                         open_interactions(experiment, folder, ranks,
-                                           request.resume ? InteractionsFrom::either : InteractionsFrom::sources),
-                         ranks);
+  auto own_session = std::make_unique<RankingSession>(experiment, open(), ranks, RunPlace{folder, request.quiet});
+  RankingSession& session = *own_session;
   steering_metric(session);
   const json bill = bill_of(session);
   refuse_what_does_not_fit(bill);
@@ -152,12 +199,18 @@ json train_ranking(const Experiment& experiment, const TrainRequest& request, Co
                     .writes = root,
                     .quiet = request.quiet,
                     .tensorboard = experiment.boolean("report.tensorboard")});
+  RunLedger ledger(folder, experiment, root);
   RunState state;
-  if (request.resume) state = resume(session, folder, request.strict, report);
+  {
+    std::optional<Checkpoint> resumed;
+    if (request.resume) resumed = resume(session, folder, request.strict, report);
+    if (resumed) state = run_state_from_json(resumed->state());
+    ledger.begin(origin_of(session, request.command), resumed);
+  }
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
   for (const std::string& note : session.data.notes) report.note(note);
   PhaseClock clock;
-  RankingLoop loop(session, report, clock, folder);
+  RankingLoop loop(session, report, clock, ledger, folder);
   loop.run(state);
   report.finish_progress();
 
@@ -189,15 +242,16 @@ json train_ranking(const Experiment& experiment, const TrainRequest& request, Co
   summary["train"] = {{"loss", loop.figures().epoch_loss}, {"last_loss", loop.figures().last_loss}};
 
   std::vector<ScoredSplit> scored;
-  ordered_json slices, protocol;
+  ordered_json slices, protocol, curves;
   session.model->prepare_scores();
   for (const auto& [split, part] : {std::pair("validation", RankedPart::validation), {"test", RankedPart::test}}) {
     if (!(part == RankedPart::test ? data.has_test() : data.has_validation())) continue;
     const auto timed = clock.time(StepPhase::evaluation);
-    const RankingResult result = rank_part(session, part);
+    const RankingResult result = rank_part(session, part, kLongestOfCurves);
     summary[split] = to_json(result.metrics);
     slices[split] = slices_json(result);
     protocol[split] = result.protocol;
+    curves[split] = curves_json(result.by_length);
     scored.push_back({split, result.metrics, {}});
     if (part == RankedPart::test)
       for (const RankingSlice& slice : result.slices)
@@ -205,6 +259,11 @@ json train_ranking(const Experiment& experiment, const TrainRequest& request, Co
   }
   summary["slices"] = slices;
   summary["protocol"] = protocol;
+  summary["curves"] = curves;
+  if (const auto* const composed = dynamic_cast<const ComposedRanker*>(session.model.get())) {
+    const auto facts = composed->facts();  // items() only refers to it
+    for (const auto& [key, value] : facts.items()) summary[key] = value;
+  }
   summary["best_step"] = best_step;
   summary["checkpoint"] =
       experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
@@ -216,10 +275,20 @@ json train_ranking(const Experiment& experiment, const TrainRequest& request, Co
   summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
   summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (root) {
-    write_atomically(folder / "summary.json", summary.dump(2) + "\n");
+    const std::string text = summary.dump(2) + "\n";
+    write_atomically(folder / "summary.json", text);
+    ledger.end(state, text);
     if (experiment.boolean("report.html")) report.write_page(summary, experiment.to_yaml(), scored, clock);
   }
-  return summary;
+  return {std::move(own_session), std::move(summary)};
+}
+
+std::unique_ptr<RankingSession> open_trained(const Experiment& experiment, Interactions data, const fs::path& folder,
+                                             const std::string& checkpoint, Communicator& ranks) {
+  auto session = std::make_unique<RankingSession>(experiment, std::move(data), ranks, RunPlace{folder, true});
+  restore_ranking(Checkpoint::open(folder / "checkpoints", named_step(folder / "checkpoints", checkpoint)), *session);
+  session->model->prepare_scores();
+  return session;
 }
 
 json evaluate_ranking(const EvaluateRequest& request, Communicator& ranks) {
@@ -291,6 +360,9 @@ json recommend(const RecommendRequest& request, Communicator& ranks) {
       if (!answers[q].by_popularity)
         for (const Ranker::Reason& reason : session->model->reasons(queries[q], item))
           reasons.push_back({{"item", data.items.name(reason.item)}, {"share", reason.share}});
+      if (const auto* const composed = dynamic_cast<const ComposedRanker*>(session->model.get()))
+        for (const auto& [component, share] : composed->shares(queries[q], item))
+          reasons.push_back({{"component", component}, {"share", share}});
       items.push_back({{"item", data.items.name(item)}, {"score", answers[q].scores[place]}, {"reasons", reasons}});
     }
     all.push_back({{"user", request.users[q]}, {"items", items}, {"by_popularity", answers[q].by_popularity}});

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 #include <numeric>
 
 #include "kernels/random.h"
+#include "kernels/top_k.h"
+#include "trainer/ranking/likeness.h"
 #include "trainer/training/ranking_session.h"
 
 namespace swallowtail {
@@ -18,8 +21,10 @@ constexpr std::int64_t kMostQueries = 256;
 /// Ranks take whole blocks, and a round is a multiple or a half, a quarter, … of one: so the place of a query among
 /// those that are scored together, on which the last bits of a matrix product may depend, is the same on any ranks.
 constexpr std::int64_t kBlock = 64;
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr std::int64_t kSparseBelow = 20;  // interactions
 constexpr double kHeadShare = 0.8;
+constexpr std::array<std::int64_t, 7> kCurveLengths{1, 2, 3, 5, 10, 20, 50};
 
 /// One list that is asked for.
 struct Ask {
@@ -58,6 +63,44 @@ std::vector<T> gather(Communicator& ranks, std::string_view what, const std::vec
   return all;
 }
 
+/// The k best of each ask's row of `scores`. A score of -infinity
+/// is that of an item that may not be recommended. Errors: numbers where one is NaN.
+void best_of(std::span<const Ask> asks, std::span<float> scores, std::int64_t items, std::int64_t k,
+             std::span<std::int64_t> lists, std::span<float> list_scores) {
+  std::vector<std::int64_t> offsets{0}, hidden;
+  for (std::size_t row = 0; row < asks.size(); ++row) {
+    float* const own = scores.data() + static_cast<std::int64_t>(row) * items;
+    bool has_nan = false;
+    for (std::int64_t item = 0; item < items; ++item) has_nan |= own[item] != own[item];
+    if (has_nan) {
+      const auto* const first = std::find_if(own, own + items, [](float score) { return score != score; });
+      throw Error{ExitCode::numbers, "a score is not a number", fmt::format("item {}", first - own),
+                  "lower the learning rates"};
+    }
+    hidden.insert(hidden.end(), asks[row].hidden.begin(), asks[row].hidden.end());
+    offsets.push_back(static_cast<std::int64_t>(hidden.size()));
+  }
+  const auto wanted = static_cast<std::size_t>(static_cast<std::int64_t>(asks.size()) * k);
+  top_k({static_cast<std::int64_t>(asks.size()), items, k, {hidden, offsets}, {}}, scores.data(), lists.first(wanted),
+        list_scores.first(wanted));
+  for (std::size_t place = 0; place < wanted; ++place)
+    if (list_scores[place] == kForbidden) {
+      lists[place] = -1;
+      list_scores[place] = 0;
+    }
+  for (std::size_t row = 0; row < asks.size(); ++row) {
+    if (asks[row].candidates.empty()) continue;
+    const auto own = scores.subspan(row * static_cast<std::size_t>(items), static_cast<std::size_t>(items));
+    for (const std::int64_t item : asks[row].hidden) own[item] = kForbidden;
+    const auto best = top_k(own, asks[row].candidates, k);
+    for (std::size_t place = 0; place < static_cast<std::size_t>(k); ++place) {
+      const bool is_there = place < best.size();
+      lists[row * static_cast<std::size_t>(k) + place] = is_there ? best[place] : -1;
+      list_scores[row * static_cast<std::size_t>(k) + place] = is_there ? own[best[place]] : 0;
+    }
+  }
+}
+
 Answers answer(RankingSession& session, std::span<const Ask> asks, std::int64_t wanted) {
   const std::int64_t items = session.data.items.size(), rows = static_cast<std::int64_t>(asks.size());
   const std::int64_t k = std::min(wanted, items), world = session.ranks.world_size(), rank = session.ranks.rank();
@@ -81,19 +124,13 @@ Answers answer(RankingSession& session, std::span<const Ask> asks, std::int64_t 
     scores.resize(static_cast<std::size_t>((end - begin) * items));
     session.model->score(queries, scores);
     for (std::int64_t row = begin; row < end; ++row) {
-      const auto own =
-          std::span(scores).subspan(static_cast<std::size_t>((row - begin) * items), static_cast<std::size_t>(items));
-      if (!session.model->knows(asks[row].query)) {
-        std::ranges::copy(popular, own.begin());
-        by_popularity[row - first] = 1;
-      }
-      for (const std::int64_t item : asks[row].hidden) own[item] = -std::numeric_limits<float>::infinity();
-      const auto best = asks[row].candidates.empty() ? top_k(own, k) : top_k(own, asks[row].candidates, k);
-      for (std::size_t place = 0; place < best.size(); ++place) {
-        lists[(row - first) * k + place] = best[place];
-        list_scores[(row - first) * k + place] = own[best[place]];
-      }
+      if (session.model->knows(asks[row].query)) continue;
+      std::ranges::copy(popular, scores.begin() + (row - begin) * items);
+      by_popularity[row - first] = 1;
     }
+    best_of(asks.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)), scores, items, k,
+            std::span(lists).subspan(static_cast<std::size_t>((begin - first) * k)),
+            std::span(list_scores).subspan(static_cast<std::size_t>((begin - first) * k)));
   }
   Answers answers;
   answers.lists = {k, gather(session.ranks, "ranked lists", lists, rows, k)};
@@ -134,24 +171,6 @@ std::vector<std::int64_t> drawn_candidates(const RankingSession& session, std::i
   return candidates;
 }
 
-/// The column whose categories say how alike items are, or null. Errors: usage for one that is none.
-const SideColumn* diversity_column(const RankingSession& session) {
-  const SideTable& table = session.data.item_table;
-  if (session.experiment.has("evaluation.diversity_by")) {
-    const SideColumn* column = table.find(session.experiment.text("evaluation.diversity_by"));
-    if (column == nullptr || column->categories.empty())
-      throw session.experiment.error("evaluation.diversity_by", "data.items has no such column with categories",
-                                     "name one of its columns");
-    return column;
-  }
-  const SideColumn* fewest = nullptr;
-  for (const SideColumn& column : table.columns)
-    if (column.kind == SideColumn::Kind::multi && !column.categories.empty() &&
-        (fewest == nullptr || column.categories.size() < fewest->categories.size()))
-      fewest = &column;
-  return fewest;
-}
-
 /// 1 for the most popular items that together hold the head's share of the training interactions.
 std::vector<char> head_items(const std::vector<std::int64_t>& counts) {
   std::vector<std::int64_t> order(counts.size());
@@ -188,6 +207,15 @@ void measure_slices(const RankingSession& session, const RankingTruth& truth, co
   for (const auto& [name, rows] : {std::pair("cold users", &cold), {"sparse users", &sparse}, {"dense users", &dense}})
     result.slices.push_back(
         {name, static_cast<std::int64_t>(rows->size()), measure_rankings(result.lists, truth, session.metrics, rows)});
+  for (const UserGroup& group : session.model->user_groups()) {
+    std::vector<std::int64_t> rows;
+    for (const std::int64_t user : group.users) {
+      const auto place = std::ranges::lower_bound(result.users, user);
+      if (place != result.users.end() && *place == user) rows.push_back(place - result.users.begin());
+    }
+    result.slices.push_back({group.name, static_cast<std::int64_t>(rows.size()),
+                             measure_rankings(result.lists, truth, session.metrics, &rows)});
+  }
   const auto is_head = head_items({truth.train_counts.begin(), truth.train_counts.end()});
   for (const bool head : {true, false}) {
     Relevant part;
@@ -242,9 +270,18 @@ RankingResult rank_part(RankingSession& session, RankedPart part, std::int64_t l
   const auto counts = item_counts(data.train, data.items.size());
   RankingTruth truth{{relevant.offsets, relevant.items}, counts, 0, {}};
   for (std::int64_t user = 0; user < data.users.size(); ++user) truth.train_users += data.train.count(user) > 0 ? 1 : 0;
-  const SideColumn* const alike = diversity_column(session);
+  const SideColumn* const alike = likeness_column(session.experiment, data.item_table);
   if (alike != nullptr) truth.properties = {alike->offsets, alike->codes};
   result.metrics = measure_rankings(result.lists, truth, session.metrics);
+  if (longest > session.longest) {
+    RankingTruth without_properties = truth;
+    without_properties.properties = {};
+    std::vector<std::string> names;
+    for (const std::int64_t length : kCurveLengths)
+      for (const char* metric : {"ndcg", "recall", "hit_rate"})
+        if (length <= result.lists.k) names.push_back(fmt::format("{}@{}", metric, length));
+    result.by_length = measure_rankings(result.lists, without_properties, names);
+  }
   if (session.experiment.boolean("evaluation.slices")) measure_slices(session, truth, relevant, result);
   const char* const known = is_test ? "training and validation" : "training";
   result.protocol = is_sampled ? fmt::format("sampled: {}",

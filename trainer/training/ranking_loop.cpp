@@ -44,10 +44,12 @@ std::string steering_metric(const RankingSession& session) {
   return name;
 }
 
-RankingLoop::RankingLoop(RankingSession& session, RunReport& report, PhaseClock& clock, std::filesystem::path run_dir)
+RankingLoop::RankingLoop(RankingSession& session, RunReport& report, PhaseClock& clock, RunLedger& ledger,
+                         std::filesystem::path run_dir)
     : session_(session),
       report_(report),
       clock_(clock),
+      ledger_(ledger),
       checkpoints_(std::move(run_dir) / "checkpoints"),
       samples_(session.model->epoch_samples()),
       batch_(session.experiment.integer("train.batch_size")),
@@ -57,6 +59,18 @@ RankingLoop::RankingLoop(RankingSession& session, RunReport& report, PhaseClock&
       log_every_(session.experiment.integer("report.log_every_steps")),
       schedule_(session.experiment, std::max<std::int64_t>(1, total_steps_)),
       saves_(session.experiment.boolean("checkpoint.enabled")) {
+  const std::int64_t keep = session.experiment.integer("checkpoint.keep");
+  const auto published = [this, keep](const SaveRecord& record, const std::string& digest) {
+    ledger_.checkpoint(record, digest);
+    retire_checkpoints(checkpoints_, keep, {record.state.at("best_step").get<std::int64_t>()});
+  };
+  const Compression compression =
+      session.experiment.text("checkpoint.compression") == "zstd" ? Compression::zstd : Compression::none;
+  if (saves_)
+    writer_.emplace(
+        checkpoints_, session.ranks,
+        WriterOptions{
+            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = published});
   if (log_every_ == 0) log_every_ = std::max<std::int64_t>(1, total_steps_ / kLoggedSteps);
 }
 
@@ -68,9 +82,13 @@ void RankingLoop::run(RunState& state) {
     state.samples = session_.data.train.size();
   }
   bool goes_on = state.step < total_steps_ && !stopped_early(state);
+  if (goes_on && state.step > 0 && state.validated_step != state.step &&
+      every(session_.experiment.integer("evaluation.every_steps"), state))
+    goes_on = validate(state);  // it was due when the run was told to stop
   while (goes_on) goes_on = step(state) && state.step < total_steps_;
-  if (validated_step_ != state.step) validate(state);
+  if (state.validated_step != state.step) validate(state);
   if (saves_) save(state);
+  finish_save();
   if (figures_.train_seconds > 0) figures_.samples_per_s = static_cast<double>(samples_here_) / figures_.train_seconds;
 }
 
@@ -121,6 +139,10 @@ bool RankingLoop::step(RunState& state) {
                 .log = state.step % log_every_ == 0 || state.step == 1 || state.step == total_steps_});
   if (stops) {
     if (saves_) save(state);
+    if (!finish_save())
+      throw Error{ExitCode::resources,
+                  fmt::format("stopped on request after step {}, and that step could not be saved", state.step),
+                  checkpoints_.string(), "make room, and go on with --resume from an older checkpoint"};
     throw Error{ExitCode::stopped,
                 fmt::format("stopped on request after step {}; {}", state.step,
                             saves_ ? "a checkpoint is saved" : "checkpoints are off"),
@@ -143,7 +165,7 @@ bool RankingLoop::stopped_early(const RunState& state) const {
 }
 
 bool RankingLoop::validate(RunState& state) {
-  validated_step_ = state.step;
+  state.validated_step = state.step;
   if (!session_.data.has_validation()) return true;
   RankingValues values;
   {
@@ -152,6 +174,7 @@ bool RankingLoop::validate(RunState& state) {
     values = rank_part(session_, RankedPart::validation).metrics;
   }
   report_.evaluation(state.step, state.epoch, "validation", "raw", values);
+  ledger_.evaluation(state.step, "validation", "raw", values);
   report_.note(fmt::format("validation after step {}: {}", state.step, metrics_text(values)));
   const std::string name = steering_metric(session_);
   const MetricValue value = std::ranges::find(values, name, &RankingValues::value_type::first)->second;
@@ -173,20 +196,31 @@ bool RankingLoop::validate(RunState& state) {
 void RankingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
   const auto timed = clock_.time(StepPhase::checkpoint);
-  nlohmann::json saved = to_json(state);
-  saved["data"] = session_.data.fingerprint;
-  try {
-    save_checkpoint(checkpoints_, {state.step, saved}, ranking_tensors(session_), session_.ranks);
-    saved_step_ = state.step;
+  saved_step_ = state.step;
+  SaveRecord record{state.step, to_json(state)};
+  record.state["data"] = session_.data.fingerprint;
+  if (session_.ranks.rank() == 0) record.state["ledger"] = ledger_.head();
+  take(writer_->start(record, ranking_tensors(session_)));
+  if (!session_.experiment.boolean("checkpoint.async")) finish_save();
+}
+
+bool RankingLoop::finish_save() { return !writer_ || take(writer_->join()); }
+
+bool RankingLoop::take(const std::optional<SaveResult>& result) {
+  if (!result) return true;
+  if (!result->error) {
     failed_in_a_row_ = 0;
-    if (session_.ranks.rank() == 0)
-      retire_checkpoints(checkpoints_, session_.experiment.integer("checkpoint.keep"), {state.best_step});
-  } catch (const Error& error) {
-    // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
-    if (error.code() != ExitCode::resources || ++failed_in_a_row_ >= kFailedSavesInARow) throw;
-    ++figures_.failed_saves;
-    report_.note(error.message());
+    return true;
   }
+  // Every rank gets this error alike. Older checkpoints are as they were, so training may go on for a while.
+  if (saved_step_ == result->step) saved_step_ = -1;
+  ++figures_.failed_saves;
+  report_.note(result->error->message());
+  if (++failed_in_a_row_ >= kFailedSavesInARow)
+    throw Error{ExitCode::resources,
+                fmt::format("{} saves in a row failed; {}", failed_in_a_row_, result->error->fact()),
+                result->error->where(), result->error->advice()};
+  return false;
 }
 
 }  // namespace swallowtail

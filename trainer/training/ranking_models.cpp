@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "trainer/rankers/content.h"
 #include "trainer/rankers/ease.h"
+#include "trainer/sap/sap.h"
+#include "trainer/training/sap_workshop.h"
 #include "trainer/training/torch_ranker.h"
 
 namespace swallowtail {
@@ -11,6 +14,7 @@ namespace swallowtail {
 namespace {
 const std::array kModels{
     RankerEntry{"popularity", "the number of training interactions of an item", make_popularity},
+    RankerEntry{"demographic", "popularity within the groups that data.users puts the user in", make_demographic},
     RankerEntry{"item_knn", "likeness to the items of the history, by common users", make_item_knn},
     RankerEntry{"ease", "a linear model of items on items, solved in closed form", make_ease},
     RankerEntry{"gru4rec", "a recurrent cell over the history, softmax over the next item",
@@ -33,6 +37,10 @@ const std::array kModels{
                 [](const RankerInput& input) { return make_torch_ranker(input, make_einmf); }},
     RankerEntry{"youtube", "a tower over the mean of the history and the user's columns, softmax over the next item",
                 [](const RankerInput& input) { return make_torch_ranker(input, make_youtube); }},
+    RankerEntry{"content", "towers over what is known of users and items: columns, texts, images",
+                [](const RankerInput& input) { return make_torch_ranker(input, make_content); }},
+    RankerEntry{"sap", "components of all kinds, weighed for each stratum of users, re-ranked and re-ordered",
+                [](const RankerInput& input) { return make_sap(input, make_sap_workshop(input, {})); }},
     RankerEntry{"bpr_mf", "products of user and item vectors, trained on pairs", make_bpr_mf},
 };
 }  // namespace

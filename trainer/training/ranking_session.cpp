@@ -5,14 +5,25 @@
 #include <algorithm>
 #include <charconv>
 
+#include "trainer/sap/sap.h"
 #include "trainer/training/ranking_models.h"
+#include "trainer/training/sap_workshop.h"
 #include "trainer/training/table_pieces.h"
 #include "trainer/training/threads.h"
 
 namespace swallowtail {
 namespace {
 
-std::vector<std::string> metrics_of(const Experiment& experiment) {
+std::int64_t longest_of(const std::vector<std::string>& metrics) {
+  std::int64_t longest = 1;
+  for (const std::string& name : metrics)
+    longest = std::max<std::int64_t>(longest, std::stoll(name.substr(name.find('@') + 1)));
+  return longest;
+}
+
+}  // namespace
+
+std::vector<std::string> metrics_of_ranking(const Experiment& experiment) {
   // The schema's default is that of click models, and a run's experiment.yaml says it as if somebody had set it.
   static const std::vector<std::string> kOfClickModels{"auc", "logloss", "ne", "calibration", "accuracy"};
   std::vector<std::string> names = experiment.texts("evaluation.metrics");
@@ -26,22 +37,16 @@ std::vector<std::string> metrics_of(const Experiment& experiment) {
   }
 }
 
-std::int64_t longest_of(const std::vector<std::string>& metrics) {
-  std::int64_t longest = 1;
-  for (const std::string& name : metrics)
-    longest = std::max<std::int64_t>(longest, std::stoll(name.substr(name.find('@') + 1)));
-  return longest;
-}
-
-}  // namespace
-
-RankingSession::RankingSession(const Experiment& from, Interactions opened, Communicator& all_ranks)
+RankingSession::RankingSession(const Experiment& from, Interactions opened, Communicator& all_ranks,
+                               const RunPlace& run)
     : experiment(from),
       ranks((set_threads(from, all_ranks), all_ranks)),
       data(std::move(opened)),
-      metrics(metrics_of(experiment)),
+      metrics(metrics_of_ranking(experiment)),
       longest(longest_of(metrics)),
-      model(make_ranker({experiment, data, ranks})) {}
+      model(experiment.text("model.type") == "sap"
+                ? make_sap({experiment, data, ranks}, make_sap_workshop({experiment, data, ranks}, run))
+                : make_ranker({experiment, data, ranks})) {}
 
 std::vector<TensorRef> ranking_tensors(RankingSession& session) {
   std::vector<TensorRef> tensors;

@@ -11,14 +11,17 @@
 #include "trainer/config/experiment.h"
 #include "trainer/data/interactions.h"
 #include "trainer/evaluation/ranked_lists.h"
-#include "trainer/ranking/ranker.h"
+#include "trainer/ranking/composed_ranker.h"
 
 namespace swallowtail {
+
+/// What evaluation.metrics and evaluation.k name, expanded: "ndcg@10". Errors: usage.
+std::vector<std::string> metrics_of_ranking(const Experiment& experiment);
 
 struct RankingSession {
   /// Sets the threads of this rank and makes the model, with its first weights.
   /// Errors: usage for options that contradict one another and unknown metrics.
-  RankingSession(const Experiment& experiment, Interactions data, Communicator& ranks);
+  RankingSession(const Experiment& experiment, Interactions data, Communicator& ranks, const RunPlace& run = {});
 
   const Experiment experiment;
   Communicator& ranks;
@@ -34,7 +37,7 @@ enum class RankedPart : std::uint8_t { validation, test };
 using RankingValues = std::vector<std::pair<std::string, MetricValue>>;
 
 struct RankingSlice {
-  std::string name;  // "cold users", "head items", …
+  std::string name;  // "cold users", "stratum 1" and other groups of the model, "head items", …
   std::int64_t users = 0;
   RankingValues metrics;
 };
@@ -43,6 +46,8 @@ struct RankingResult {
   std::vector<std::int64_t> users;  // with at least one relevant item, rising
   RankedLists lists;                // of these users
   RankingValues metrics;
+  RankingValues
+      by_length;  // ndcg, recall and hit_rate at lengths up to that of the lists, where longer ones were asked
   std::vector<RankingSlice> slices;
   std::string protocol;  // in words: candidates, mask, history
 };
