@@ -13,4 +13,7 @@ endif()
 if(SWALLOWTAIL_SANITIZE)
   target_compile_options(swallowtail_options INTERFACE -fsanitize=${SWALLOWTAIL_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(swallowtail_options INTERFACE -fsanitize=${SWALLOWTAIL_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND SWALLOWTAIL_SANITIZE MATCHES "address")
+    target_compile_definitions(swallowtail_options INTERFACE __SANITIZE_ADDRESS__)  # which GCC defines by itself
+  endif()
 endif()

@@ -1,5 +1,5 @@
 // Preloaded into a program (LD_PRELOAD): lets the n-th file call under a folder fail, fall short, or kill the process.
-//   SWALLOWTAIL_IO_FAULT=<call>:<n>:<action>:<part of the path>
+//   SWALLOWTAIL_IO_FAULT=<call>:<n>:<action>:<part of the path> [SWALLOWTAIL_IO_FAULT_RANK=<rank under mpirun>]
 // call: write, sync, rename, open, mkdir, unlink, close, any. n counts from 1; 0 only counts; 3+ is every one from
 // the third on. action: the name of an
 // errno, short (a write takes half of its bytes), kill (before the call is made). On standard error: "io_faults:
@@ -33,6 +33,9 @@ Fault read_fault() {
   Fault fault;
   const char* const text = std::getenv("SWALLOWTAIL_IO_FAULT");
   if (text == nullptr) return fault;
+  const char* const odd_rank = std::getenv("SWALLOWTAIL_IO_FAULT_RANK");
+  const char* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  if (odd_rank != nullptr && (rank == nullptr || std::strcmp(rank, odd_rank) != 0)) return fault;
   std::string rest = text;
   std::string* const fields[] = {&fault.call, nullptr, &fault.action};
   for (std::string* const field : fields) {

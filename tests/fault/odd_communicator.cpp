@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <limits>
 #include <new>
 #include <stdexcept>
 #include <string_view>
@@ -26,9 +28,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::array<std::string_view, 9> kKinds{
-    "die",          "stop",       "spin",         "throw_error",    "throw_unforeseen",
-    "throw_memory", "other_step", "other_detail", "other_operation"};
+constexpr std::array<std::string_view, 11> kKinds{
+    "die",          "stop",       "spin",         "throw_error",     "throw_unforeseen",
+    "throw_memory", "other_step", "other_detail", "other_operation", "wish",
+    "nan"};
 constexpr std::array<std::string_view, 4> kWhens{"before", "inside", "between", "after"};
 
 // The odd rank falls while it waits in the call: after it has come, before the others do.
@@ -71,6 +74,9 @@ class FaultyRank {
         break;
       case Kind::spin:
         spin();
+      case Kind::wish:
+        kill(getpid(), SIGUSR1);
+        break;
       case Kind::throw_error:
         throw Error{ExitCode::data, "label '?' is neither 0 nor 1", "train.csv:1732:15", "correct the row"};
       case Kind::throw_unforeseen:
@@ -80,9 +86,12 @@ class FaultyRank {
       case Kind::other_step:
       case Kind::other_detail:
       case Kind::other_operation:
+      case Kind::nan:
         break;
     }
   }
+
+  bool is_poisoner() const { return fault_ && fault_->kind == Kind::nan; }
 
   void fall_soon(const Tag& tag) const {
     std::thread([fault = *this, tag] {
@@ -103,6 +112,13 @@ class FaultyRank {
   std::optional<Fault> fault_;
   int occurrences_ = 0;
 };
+
+/// The sender's own memory, which a call promises not to change and a fault does.
+void poison(std::span<const std::byte> bytes) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (std::size_t at = 0; at + sizeof(kNan) <= bytes.size(); at += sizeof(kNan))
+    std::memcpy(const_cast<std::byte*>(bytes.data()) + at, &kNan, sizeof(kNan));
+}
 
 /// A call under way on the odd rank.
 class OddPending final : public Pending {
@@ -134,10 +150,12 @@ class OddCommunicator final : public Communicator {
   std::uint32_t open_channel() noexcept override { return real_->open_channel(); }
 
   void all_to_all(const Tag& tag, ConstChunks send, Chunks recv) override {
-    call(tag, [&](const Tag& odd) { real_->all_to_all(odd, send, recv); });
+    call(
+        tag, [&](const Tag& odd) { real_->all_to_all(odd, send, recv); }, [&] { poison(send.bytes); });
   }
   void all_reduce_sum(const Tag& tag, std::span<float> values) override {
-    call(tag, [&](const Tag& odd) { real_->all_reduce_sum(odd, values); });
+    call(
+        tag, [&](const Tag& odd) { real_->all_reduce_sum(odd, values); }, [&] { poison(std::as_bytes(values)); });
   }
   void all_reduce_sum(const Tag& tag, std::span<double> values) override {
     call(tag, [&](const Tag& odd) { real_->all_reduce_sum(odd, values); });
@@ -164,37 +182,49 @@ class OddCommunicator final : public Communicator {
 
   std::unique_ptr<Pending> start_messages(const Tag& tag, std::uint32_t channel, std::span<const Outgoing> outgoing,
                                           std::span<const Incoming> incoming) override {
-    return start(tag, [&](const Tag& odd) { return real_->start_messages(odd, channel, outgoing, incoming); });
+    return start(
+        tag, [&](const Tag& odd) { return real_->start_messages(odd, channel, outgoing, incoming); },
+        [&] {
+          for (const Outgoing& message : outgoing) poison(message.bytes);
+        });
   }
   std::unique_ptr<Pending> start_all_to_all(const Tag& tag, ConstChunks send, Chunks recv) override {
-    return start(tag, [&](const Tag& odd) { return real_->start_all_to_all(odd, send, recv); });
+    return start(
+        tag, [&](const Tag& odd) { return real_->start_all_to_all(odd, send, recv); }, [&] { poison(send.bytes); });
   }
   std::unique_ptr<Pending> start_all_reduce_sum(const Tag& tag, std::span<float> values) override {
-    return start(tag, [&](const Tag& odd) { return real_->start_all_reduce_sum(odd, values); });
+    return start(
+        tag, [&](const Tag& odd) { return real_->start_all_reduce_sum(odd, values); },
+        [&] { poison(std::as_bytes(values)); });
   }
   std::unique_ptr<Communicator> split(const Tag& tag, int color) override {
     return std::make_unique<OddCommunicator>(real_->split(tag, color), fault_);
   }
 
  private:
-  /// Every call that waits goes through here. `real` gets the tag that this rank comes with.
-  template <typename Real>
-  void call(const Tag& tag, Real real) {
+  static void no_floats() { throw std::invalid_argument("SWALLOWTAIL_TEST_FAULT: this call sends no floats"); }
+
+  /// Every call that waits goes through here. `real` gets the tag that this rank comes with; `poison_sent` makes the
+  /// floats that it sends NaN.
+  template <typename Real, typename Poison = void (*)()>
+  void call(const Tag& tag, Real real, Poison poison_sent = no_floats) {
     const auto when = fault_->when(tag);
     if (!when) return real(tag);
     if (when == When::inside) fault_->fall_soon(tag);
     if (when == When::before || when == When::between) fault_->fall(tag);
+    if (fault_->is_poisoner()) poison_sent();
     real(when == When::before ? fault_->odd_tag(tag) : tag);
     if (when == When::after) trap_next_allocation([fault = fault_, tag] { fault->fall(tag); });
   }
 
   /// Every call that returns at once.
-  template <typename Real>
-  std::unique_ptr<Pending> start(const Tag& tag, Real real) {
+  template <typename Real, typename Poison>
+  std::unique_ptr<Pending> start(const Tag& tag, Real real, Poison poison_sent) {
     const auto when = fault_->when(tag);
     if (!when) return real(tag);
     if (when == When::inside) fault_->fall_soon(tag);
     if (when == When::before) fault_->fall(tag);
+    if (fault_->is_poisoner()) poison_sent();
     return std::make_unique<OddPending>(real(when == When::before ? fault_->odd_tag(tag) : tag), fault_, tag, *when);
   }
 

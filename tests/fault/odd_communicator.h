@@ -21,6 +21,8 @@ enum class Kind : std::uint8_t {
   other_step,        // comes to the call with another step
   other_detail,      // … with other tables
   other_operation,   // … for another purpose
+  wish,              // SIGUSR1 to itself, which asks the run to save and stop. Only with "before"
+  nan,               // comes with NaN in all the numbers that it sends. Only with "before"
 };
 
 enum class When : std::uint8_t {

@@ -9,6 +9,7 @@ that dies by a signal is seen by mpirun as well, which returns 128 + signal, 137
 changes that. The line must be there all the same.
 """
 import os
+import random
 import re
 import signal
 import subprocess
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import runs
 
 TIMEOUT_S = 3.0  # parallel.timeout_s
 GRACE_S = 5.0    # what the end of a job may take beyond it
@@ -196,6 +199,11 @@ def judge(kind, place, ranks, odd, arguments):
     expect(len(lines) == 1 and re.search(words, lines[0]), f"{name}: one line like {words}", output)
 
 
-for case in CASES[FAULT]:
-    judge(*case)
+for seed in range(runs.SEEDS):
+    for kind, place, ranks, odd, arguments in CASES[FAULT]:
+        dice = random.Random(f"{seed} {kind} {place}")
+        if seed > 0:  # the calls of a schedule depend on the number of ranks
+            ranks = ranks if arguments else dice.choice([2, 3, 4])
+            odd = dice.randrange(ranks)
+        judge(kind, place, ranks, odd, arguments)
 sys.exit(1 if failures else 0)

@@ -1,21 +1,24 @@
 """Faults around a whole run: signals, full disks, limits on memory, a second run on the folder, odd folders and surroundings.
 
-usage: run_fault_test.py PROGRAM EXPERIMENT PRELOAD CASE
+usage: run_fault_test.py PROGRAM EXPERIMENT IO_FAULTS CLOCK_FAULTS CASE
 """
 import json
-import os
 import pathlib
+import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-PROGRAM, EXPERIMENT, PRELOAD, CASE = sys.argv[1:5]
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive",
-                   OMP_NUM_THREADS="1")
+import runs
+from runs import ENVIRONMENT, steps_saved
+
+PROGRAM, EXPERIMENT, PRELOAD, CLOCK, CASE = sys.argv[1:6]
+dice = random.Random(0)
 LONG = ["train.epochs=1000", "checkpoint.every_steps=25", "evaluation.every_steps=1000", "train.deterministic=true"]
 
 
@@ -38,25 +41,21 @@ def wait_for(condition, what, limit_s=60):
         time.sleep(0.02)
 
 
-def steps_saved(run_dir):
-    folder = run_dir / "checkpoints"
-    return sorted(int(path.name[5:]) for path in folder.glob("step-*") if path.name[5:].isdigit()) if folder.exists() else []
-
-
 def line_of(output, *parts):
     lines = [line for line in output.splitlines() if line.startswith("swallowtail: error: ")]
     assert len(lines) == 1 and all(part in lines[0] for part in parts), f"wanted one line with {parts}:\n{output}"
 
 
 def whole_lines(path):
+    if not path.exists():  # the run ended before the first line
+        return []
     text = path.read_text()
     assert not text or text.endswith("\n"), f"{path.name} ends within a line"
     return [json.loads(line) for line in text.splitlines()]
 
 
 def verified(run_dir):
-    ended = subprocess.run([PROGRAM, "verify", str(run_dir), "--json"], env=ENVIRONMENT, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr + ended.stdout
+    runs.verified(PROGRAM, run_dir)
 
 
 def signals(folder):
@@ -65,6 +64,7 @@ def signals(folder):
         run_dir = folder / name
         process = start(run_dir, *LONG)
         wait_for(lambda: steps_saved(run_dir), "a checkpoint")
+        time.sleep(dice.uniform(0, 0.2))  # within a save or between two
         for one in sent:
             process.send_signal(one)
         _, error = process.communicate(timeout=60)
@@ -132,14 +132,26 @@ def full_disk(folder):
     assert not list((run_dir / "checkpoints").glob("*")), "a failed save left something"
     for name in ("metrics.jsonl", "ledger.jsonl"):
         whole_lines(run_dir / name)
-    # A disk that is full for the log and the metrics: no half line.
-    for nth in (1, 3, 6):
-        run_dir = folder / f"metrics-{nth}"
-        environment = dict(ENVIRONMENT, LD_PRELOAD=PRELOAD, SWALLOWTAIL_IO_FAULT=f"write:{nth}:ENOSPC:{run_dir}/metrics.jsonl")
-        ended = train(run_dir, "train.max_steps=50", "report.log_every_steps=1", environment=environment)
-        assert "io_faults: injected" in ended.stderr, ended.stderr
-        assert ended.returncode in (0, 7), f"{ended.returncode} {ended.stderr}"
-        whole_lines(run_dir / "metrics.jsonl")
+    # A disk that is full for the log, the metrics, TensorBoard and the ledger: no half line.
+    for name in ("metrics.jsonl", "log.txt", "events.out.tfevents", "ledger.jsonl"):
+        run_dir = folder / f"{name}-counted"
+        environment = dict(ENVIRONMENT, LD_PRELOAD=PRELOAD, SWALLOWTAIL_IO_FAULT=f"write:0:EIO:{run_dir}/{name}")
+        ended = train(run_dir, "train.max_steps=50", "report.log_every_steps=1", "checkpoint.every_steps=25", environment=environment)
+        calls = max(int(count) for count in re.findall(r"io_faults: (\d+) calls", ended.stderr))
+        assert ended.returncode == 0 and calls > 0, f"{name}: {ended.stderr}"
+        for nth, action in ((1, "ENOSPC"), (dice.randint(1, calls), "ENOSPC"), (dice.randint(1, calls), "short")):
+            run_dir = folder / f"{name}-{nth}-{action}-{dice.random()}"
+            environment = dict(ENVIRONMENT, LD_PRELOAD=PRELOAD, SWALLOWTAIL_IO_FAULT=f"write:{nth}:{action}:{run_dir}/{name}")
+            ended = train(run_dir, "train.max_steps=50", "report.log_every_steps=1", "checkpoint.every_steps=25", environment=environment)
+            assert "io_faults: injected" in ended.stderr, f"{name} {nth}: {ended.stderr}"
+            assert ended.returncode in (0, 7), f"{name} {nth}: {ended.returncode} {ended.stderr}"
+            assert action != "short" or ended.returncode == 0, f"{name} {nth}: {ended.stderr}"
+            if ended.returncode == 7:
+                line_of(ended.stderr, "No space left on device")
+            for log in ("metrics.jsonl", "ledger.jsonl"):
+                whole_lines(run_dir / log)
+            log = (run_dir / "log.txt").read_text() if (run_dir / "log.txt").exists() else ""
+            assert not log or log.endswith("\n"), f"{name} {nth}: log.txt ends within a line"
 
 
 def surroundings(folder):
@@ -155,27 +167,77 @@ def surroundings(folder):
     line_of(ended.stderr, "/proc/sys/run")
 
 
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+    path.write_bytes(data)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:dice.randrange(path.stat().st_size)])
+
+
+def put_older(path):
+    shutil.copy(path.parent.parent / "step-50" / path.name, path)
+
+
+# What is done to a file of the newest checkpoint, and what the error says.
+DAMAGES = {"bit flip": (flip, "rank-00000.safetensors", ["block 0", "CRC32C"]),
+           "truncation": (truncate, "rank-00000.safetensors", ["bytes where its manifest says"]),
+           "another step's shard": (put_older, "rank-00000.safetensors", ["block 0", "CRC32C"]),
+           "missing shard": (pathlib.Path.unlink, "rank-00000.safetensors", ["the file is missing"]),
+           "manifest's digest": (flip, "manifest.json", ["manifest.json"]),
+           "older manifest": (put_older, "manifest.json", ["SHA-256"]),
+           "missing manifest": (pathlib.Path.unlink, "manifest.json", ["manifest.json"]),
+           "wrong sums": (put_older, "SHA256SUMS", ["SHA-256"])}
+
+
 def damaged(folder):
-    run_dir = folder / "run"
-    assert train(run_dir, "train.max_steps=75", "checkpoint.every_steps=25").returncode == 0
-    assert steps_saved(run_dir)[-1] == 75
-    shard = run_dir / "checkpoints" / "step-75" / "rank-00000.safetensors"
-    data = bytearray(shard.read_bytes())
-    data[-5] ^= 16
-    shard.write_bytes(data)
-    ended = train(run_dir, "train.max_steps=100", "--resume", "--strict")
-    assert ended.returncode == 6, f"{ended.returncode} {ended.stderr}"
-    line_of(ended.stderr, "step-75/rank-00000.safetensors", "block 0", "CRC32C")
-    ended = train(run_dir, "train.max_steps=100", "--resume", "checkpoint.every_steps=25")
-    assert ended.returncode == 0, ended.stderr
-    log = (run_dir / "log.txt").read_text()
-    assert "block 0" in log and "resuming after step 50" in log, log
+    whole, good = folder / "whole", folder / "good"
+    saving = ["checkpoint.every_steps=25", "report.log_every_steps=1", "train.decay_steps=100"]
+    assert train(whole, "train.max_steps=100", *saving).returncode == 0
+    assert train(good, "train.max_steps=75", *saving).returncode == 0 and steps_saved(good)[-1] == 75
+    for name, (damage, file, words) in DAMAGES.items():
+        run_dir = folder / name
+        shutil.copytree(good, run_dir)
+        damage(run_dir / "checkpoints" / "step-75" / file)
+        checked = subprocess.run([PROGRAM, "verify", str(run_dir)], env=ENVIRONMENT, capture_output=True, text=True)
+        assert checked.returncode == 6 and "step-75" in checked.stderr + checked.stdout, f"{name}: {checked}"
+        ended = train(run_dir, "train.max_steps=100", "--resume", "--strict", *saving)
+        assert ended.returncode == 6, f"{name}: {ended.returncode} {ended.stderr}"
+        line_of(ended.stderr, "step-75", *words)
+        ended = train(run_dir, "train.max_steps=100", "--resume", *saving)
+        assert ended.returncode == 0, f"{name}: {ended.stderr}"
+        log = (run_dir / "log.txt").read_text()
+        assert words[0] in log and "resuming after step 50" in log, f"{name}: {log}"
+        assert [line for line in runs.curve(run_dir) if "loss" in line] == [line for line in runs.curve(whole) if "loss" in line], name
+        verified(run_dir)
+    assert train(folder / "other", "train.max_steps=100", "--strict").returncode == 2
+
+
+def clock(folder):
+    """The wall clock jumps at every look: the curve, the ledger and the time-outs do not mind."""
+    whole, run_dir = folder / "whole", folder / "run"
+    common = ["train.max_steps=150", "checkpoint.every_steps=25", "train.deterministic=true", "report.log_every_steps=1", "parallel.timeout_s=10"]
+    assert train(whole, *common).returncode == 0
+    for more, limit in ((["train.max_steps=75", "train.decay_steps=150"], 75), (["--resume"], 150)):
+        ended = subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-x", f"LD_PRELOAD={CLOCK}", "-n", str(dice.choice([2, 3])),
+                                *command(run_dir, *common, *more)], env=ENVIRONMENT, capture_output=True, text=True, timeout=100)
+        assert ended.returncode == 0, f"{ended.returncode} {ended.stderr}"
+        jumps = [int(count) for count in re.findall(r"clock_faults: (\d+) jumps", ended.stderr)]
+        assert len(jumps) >= 2 and max(jumps) > 10, f"the clock was looked at {jumps} times: {ended.stderr}"
+        assert steps_saved(run_dir)[-1] == limit
+    assert [line for line in runs.curve(run_dir) if "loss" in line] == [line for line in runs.curve(whole) if "loss" in line], "another curve"
+    assert runs.weights(PROGRAM, run_dir) == runs.weights(PROGRAM, whole)
     verified(run_dir)
-    assert train(run_dir, "train.max_steps=100", "--strict").returncode == 2
+    times = [line["time"] for line in whole_lines(run_dir / "ledger.jsonl")]
+    assert times != sorted(times), f"the ledger's times did not jump: {times}"
 
 
 CASES = {"signals": signals, "second_run": second_run, "memory": memory, "full_disk": full_disk, "surroundings": surroundings,
-         "damaged": damaged}
-with tempfile.TemporaryDirectory() as work:
-    CASES[CASE](pathlib.Path(work))
-print(f"{CASE}: held")
+         "damaged": damaged, "clock": clock}
+for seed in range(runs.SEEDS):
+    dice.seed(seed)
+    with tempfile.TemporaryDirectory() as work:
+        CASES[CASE](pathlib.Path(work))
+print(f"{CASE}: held, {runs.SEEDS} times")

@@ -1,6 +1,9 @@
 // A run without a model: its state is a formula of the step, and saving and restoring it is all it does. Quick enough
 // to be killed at every system call.
-//   saver save FOLDER STEP RANKS once|behind    saves that step, retires older ones, appends to the ledger
+//   saver save FOLDER STEP RANKS once|behind [incremental]
+//                                               saves that step, retires older ones, appends to the ledger;
+//                                               incremental: of steps 2, 3, 5, 6, ... the rows that changed since 1, 4,
+//                                               ...
 //   saver check FOLDER                          prints the step of the newest good checkpoint, after comparing every
 //   value
 // Exit codes as swallowtail's. A failed save prints its error and ends with 7.
@@ -27,6 +30,11 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kRows = kBlockBytes / 32 + 100, kDim = 16;  // more than a block on each of two ranks
 constexpr std::int64_t kSmall = 1000;
 
+constexpr std::int64_t kChangesEvery = 7;  // incremental: the other rows are those of the last full checkpoint
+constexpr std::int64_t kFullEvery = 3;
+
+std::int64_t full_step_of(std::int64_t step) { return step - (step - 1) % kFullEvery; }
+
 float value_of(std::int64_t step, std::int64_t place) { return static_cast<float>((step * 7919 + place) % 100003); }
 
 TablePiece part_of_rank(int rank, int world_size) {
@@ -34,29 +42,51 @@ TablePiece part_of_rank(int rank, int world_size) {
   return {"table", "weights", kRows, kDim, true, {rank, first, end - first, 0, kDim}};
 }
 
-void save(const fs::path& folder, std::int64_t step, int world_size, bool behind) {
-  const auto ledger = Ledger::open(folder / kLedgerName, {});
-  run_ranks(world_size, [&](Communicator& ranks) {
-    const TablePiece piece = part_of_rank(ranks.rank(), world_size);
+/// What a rank saves, and the memory that it lies in.
+struct State {
+  std::vector<float> table, small;
+  std::vector<std::int64_t> rows;
+  std::vector<TensorRef> tensors;
+
+  State(std::int64_t step, std::int64_t base, const TablePiece& piece) : small(kSmall) {
     const RowOrder order = piece.order();
-    std::vector<float> table(static_cast<std::size_t>(piece.shard.rows * kDim)), small(kSmall);
-    for (std::int64_t i = 0; i < piece.shard.rows; ++i)
-      for (std::int64_t d = 0; d < kDim; ++d)
-        table[static_cast<std::size_t>(i * kDim + d)] =
-            value_of(step, order.row_at(piece.shard.first_row + i) * kDim + d);
+    for (std::int64_t i = 0; i < piece.shard.rows; ++i) {
+      const std::int64_t row = order.row_at(piece.shard.first_row + i);
+      const bool changes = row % kChangesEvery == 0;
+      if (base != step && !changes) continue;
+      rows.push_back(i);
+      for (std::int64_t d = 0; d < kDim; ++d) table.push_back(value_of(step, row * kDim + d));
+    }
+    const std::string name = fmt::format("table/{}", piece.shard.rank);
+    TablePiece written = piece;
+    const auto count = static_cast<std::int64_t>(rows.size());
+    if (base != step) {
+      written.rows_in = name + "/rows";
+      tensors.push_back({written.rows_in, "I64", {count}, std::as_bytes(std::span(rows))});
+    }
+    tensors.push_back({name, "F32", {count, kDim}, std::as_bytes(std::span(table)), written});
     for (std::int64_t i = 0; i < kSmall; ++i) small[static_cast<std::size_t>(i)] = value_of(step, -i);
-    std::vector<TensorRef> mine{{fmt::format("table/{}", ranks.rank()),
-                                 "F32",
-                                 {piece.shard.rows, kDim},
-                                 std::as_bytes(std::span(table)),
-                                 piece}};
-    if (ranks.rank() == 0) mine.push_back({"small", "F32", {kSmall}, std::as_bytes(std::span(small))});
-    const auto published = [&](const SaveRecord& record, const std::string& digest) {
-      ledger->append("checkpoint", {{"step", record.step}, {"manifest_sha256", digest}});
-      retire_checkpoints(folder / "checkpoints", 2, {});
+    if (piece.shard.rank == 0) tensors.push_back({"small", "F32", {kSmall}, std::as_bytes(std::span(small))});
+  }
+};
+
+void save(const fs::path& folder, std::int64_t step, int world_size, bool behind, bool incremental) {
+  const auto ledger = Ledger::open(folder / kLedgerName, {});
+  const fs::path checkpoints = folder / "checkpoints";
+  run_ranks(world_size, [&](Communicator& ranks) {
+    SaveRecord record{step, {{"step", step}}};
+    const std::int64_t base = incremental ? full_step_of(step) : step;
+    if (base != step) {
+      record.base_step = base;
+      record.base_digest = Checkpoint::open(checkpoints, base).digest();
+    }
+    const State state(step, base, part_of_rank(ranks.rank(), world_size));
+    const auto published = [&](const SaveRecord& saved, const std::string& digest) {
+      ledger->append("checkpoint", {{"step", saved.step}, {"manifest_sha256", digest}});
+      retire_checkpoints(checkpoints, 2, {});
     };
-    CheckpointWriter writer(folder / "checkpoints", ranks, {.async = behind, .published = published});
-    writer.start({step, {{"step", step}}}, mine);
+    CheckpointWriter writer(checkpoints, ranks, {.async = behind, .published = published});
+    writer.start(record, state.tensors);
     const SaveResult result = *writer.join();
     if (result.error) throw *result.error;
   });
@@ -78,8 +108,9 @@ void check(const fs::path& folder) {
       complaints);
   if (!complaints.empty()) throw Error{ExitCode::damaged, "a complete checkpoint is damaged: " + complaints[0]};
   if (!checkpoint) throw Error{ExitCode::damaged, "there is no checkpoint"};
+  const std::int64_t base = checkpoint->manifest().base_step.value_or(checkpoint->step());
   for (std::int64_t i = 0; i < kRows * kDim; ++i)
-    if (table[static_cast<std::size_t>(i)] != value_of(checkpoint->step(), i))
+    if (table[static_cast<std::size_t>(i)] != value_of(i / kDim % kChangesEvery == 0 ? checkpoint->step() : base, i))
       throw Error{ExitCode::numbers, fmt::format("value {} of the table is wrong", i)};
   for (std::int64_t i = 0; i < kSmall; ++i)
     if (small[static_cast<std::size_t>(i)] != value_of(checkpoint->step(), -i))
@@ -97,8 +128,9 @@ void check(const fs::path& folder) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
-    if (words.size() == 5 && words[0] == "save")
-      swallowtail::save(words[1], std::atoll(words[2].c_str()), std::atoi(words[3].c_str()), words[4] == "behind");
+    if (words.size() >= 5 && words[0] == "save")
+      swallowtail::save(words[1], std::atoll(words[2].c_str()), std::atoi(words[3].c_str()), words[4] == "behind",
+                        words.size() == 6 && words[5] == "incremental");
     else if (words.size() == 2 && words[0] == "check")
       swallowtail::check(words[1]);
     else

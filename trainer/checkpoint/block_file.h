@@ -49,6 +49,7 @@ class BlockWriter {
   /// would push everything else out of the page cache. Holds three blocks. Errors: resources.
   BlockWriter(const std::filesystem::path& path, Compression compression);
   ~BlockWriter();
+  /// `bytes` stay as they are until finish() or the end of this object: whole blocks are written from where they lie.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   /// Zeros up to a multiple of `boundary`.
@@ -68,8 +69,10 @@ class BlockReader {
   BlockReader(const std::filesystem::path& folder, BlockIndex index);
   ~BlockReader();
   /// Uncompressed bytes [from, from + out.size()); every block that is touched is read whole and its CRC-32C checked.
-  /// Holds one block. Errors: damaged, naming file, block, expected and found.
+  /// Holds one block, for what is read next to it. Errors: damaged, naming file, block, expected and found.
   void read(std::int64_t from, std::span<std::byte> out);
+  /// Gives up the block that it holds.
+  void forget();
   /// Reads all of it and checks the SHA-256 as well. Returns the bytes read. Errors: damaged.
   std::int64_t verify();
   const BlockIndex& index() const noexcept;

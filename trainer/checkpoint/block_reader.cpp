@@ -4,11 +4,18 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
+#include "trainer/checkpoint/blocks_ahead.h"
 #include "trainer/files/crc32c.h"
 #include "trainer/files/file_descriptor.h"
 #include "trainer/files/sha256.h"
@@ -16,8 +23,18 @@
 namespace swallowtail {
 
 namespace {
+
 constexpr std::int64_t kBlocksAhead = 4;
-}
+constexpr std::int64_t kSector = 4096;  // direct I/O wants addresses, places and sizes that are multiples of it
+// One request at a time leaves a disk idle while its answer is checked; these many are under way.
+constexpr int kReaders = 3;
+constexpr std::size_t kBounceBytes = std::size_t{1} << 20;  // of a reader: together less than a block
+
+struct Free {
+  void operator()(std::byte* memory) const noexcept { std::free(memory); }
+};
+
+}  // namespace
 
 struct BlockReader::Impl {
   Impl(const std::filesystem::path& folder, BlockIndex of) : index(std::move(of)), path(folder / index.name) {
@@ -32,6 +49,8 @@ struct BlockReader::Impl {
     if (status.st_size != index.bytes)
       throw damaged(fmt::format("the file has {} bytes where its manifest says {}", status.st_size, index.bytes));
     ::posix_fadvise(file.number(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    // Past the page cache where the file system can do that: a checkpoint as large as memory is read once.
+    direct = FileDescriptor(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_DIRECT));
     place.push_back(0);
     for (std::int64_t block = 0; block < index.blocks(); ++block)
       place.push_back(place.back() + (index.stored_bytes.empty()
@@ -44,17 +63,64 @@ struct BlockReader::Impl {
   }
 
   /// The block as it lies on the disk, checked.
-  void fetch(std::int64_t block, std::span<std::byte> out) {
+  void fetch(std::int64_t block, std::span<std::byte> out, std::span<std::byte> bounce = {}) {
     const auto b = static_cast<std::size_t>(block);
-    // The disk brings the next blocks while this one is digested.
-    const std::int64_t ahead = std::min(block + kBlocksAhead, index.blocks());
-    ::posix_fadvise(file.number(), place[b + 1], place[static_cast<std::size_t>(ahead)] - place[b + 1],
-                    POSIX_FADV_WILLNEED);
-    if (!read_at(file, path, place[b], out)) throw damaged(fmt::format("the file ends within block {}", block));
+    if (!read_directly(place[b], out, bounce)) {
+      // The disk brings the next blocks while this one is checked.
+      const std::int64_t ahead = std::min(block + kBlocksAhead, index.blocks());
+      ::posix_fadvise(file.number(), place[b + 1], place[static_cast<std::size_t>(ahead)] - place[b + 1],
+                      POSIX_FADV_WILLNEED);
+      if (!read_at(file, path, place[b], out)) throw damaged(fmt::format("the file ends within block {}", block));
+    }
     const std::uint32_t found = crc32c(out);
     if (found != index.crc32c[b])
       throw damaged(fmt::format("block {} of the file has CRC32C {:08x} where its manifest says {:08x}", block, found,
                                 index.crc32c[b]));
+  }
+
+  /// False where that is not possible here, or fails: the usual way then does it, or says why not. Memory that is not
+  /// aligned is filled through `bounce`, which is.
+  bool read_directly(std::int64_t from, std::span<std::byte> out, std::span<std::byte> bounce) const {
+    if (!direct.is_open() || from % kSector != 0 || static_cast<std::int64_t>(out.size()) % kSector != 0) return false;
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(out.data()) % kSector == 0;
+    if (!is_aligned && bounce.empty()) return false;
+    while (!out.empty()) {
+      const std::span<std::byte> part = is_aligned ? out : bounce.first(std::min(bounce.size(), out.size()));
+      if (::pread(direct.number(), part.data(), part.size(), from) != static_cast<ssize_t>(part.size())) return false;
+      if (!is_aligned) std::memcpy(out.data(), part.data(), part.size());
+      out = out.subspan(part.size());
+      from += static_cast<std::int64_t>(part.size());
+    }
+    return true;
+  }
+
+  /// Whole uncompressed blocks [first, end), several at once, into `out`. Errors: the first block's by their order.
+  void read_blocks(std::int64_t first, std::int64_t end, std::byte* out) {
+    std::atomic<std::int64_t> next{first};
+    std::mutex mutex;
+    std::int64_t failed_block = end;
+    std::exception_ptr failure;
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(out) % kSector == 0;
+    const auto work = [&] {
+      const std::unique_ptr<std::byte, Free> bounce(
+          is_aligned ? nullptr : static_cast<std::byte*>(std::aligned_alloc(kSector, kBounceBytes)));
+      for (std::int64_t block = next++; block < end; block = next++) try {
+          const std::int64_t at = place[static_cast<std::size_t>(block)] - place[static_cast<std::size_t>(first)];
+          fetch(block, {out + at, static_cast<std::size_t>(stored(block))}, {bounce.get(), bounce ? kBounceBytes : 0});
+        } catch (...) {
+          const std::scoped_lock lock(mutex);
+          if (block < failed_block) {
+            failed_block = block;
+            failure = std::current_exception();
+          }
+          next = end;
+        }
+    };
+    std::array<std::thread, kReaders - 1> others;
+    for (std::thread& other : others) other = std::thread(work);
+    work();
+    for (std::thread& other : others) other.join();
+    if (failure) std::rethrow_exception(failure);
   }
 
   std::int64_t stored(std::int64_t block) const {
@@ -73,7 +139,7 @@ struct BlockReader::Impl {
 
   BlockIndex index;
   std::filesystem::path path;
-  FileDescriptor file;
+  FileDescriptor file, direct;
   std::vector<std::int64_t> place;  // [blocks + 1] on the disk
   std::int64_t kept_block = -1;     // the block that `kept` holds
   std::vector<std::byte> kept, packed;
@@ -92,6 +158,15 @@ void BlockReader::read(std::int64_t from, std::span<std::byte> out) {
   while (!out.empty()) {
     const std::int64_t block = from / kBlockBytes, within = from % kBlockBytes,
                        content = self.index.block_content(block);
+    const std::int64_t whole_blocks = within == 0 && self.index.compression == Compression::none
+                                          ? static_cast<std::int64_t>(out.size()) / kBlockBytes
+                                          : 0;
+    if (whole_blocks >= kReaders) {
+      self.read_blocks(block, block + whole_blocks, out.data());
+      from += whole_blocks * kBlockBytes;
+      out = out.subspan(static_cast<std::size_t>(whole_blocks * kBlockBytes));
+      continue;
+    }
     const auto part = static_cast<std::size_t>(std::min(content - within, static_cast<std::int64_t>(out.size())));
     if (static_cast<std::int64_t>(part) == content) {
       self.unpack(block, out.first(part));
@@ -109,15 +184,24 @@ void BlockReader::read(std::int64_t from, std::span<std::byte> out) {
   }
 }
 
+void BlockReader::forget() {
+  impl_->kept_block = -1;
+  impl_->kept = {};
+  impl_->packed = {};
+}
+
 std::int64_t BlockReader::verify() {
   Impl& self = *impl_;
+  const bool is_packed = self.index.compression == Compression::zstd;
+  BlocksAhead blocks(self.index.blocks(),
+                     is_packed ? ZSTD_compressBound(kBlockBytes) : static_cast<std::size_t>(kBlockBytes),
+                     [&](std::int64_t block, std::span<std::byte> memory) {
+                       const auto size = static_cast<std::size_t>(self.stored(block));
+                       self.fetch(block, memory.first(size));
+                       return size;
+                     });
   Sha256 digest;
-  std::vector<std::byte> block_bytes;
-  for (std::int64_t block = 0; block < self.index.blocks(); ++block) {
-    block_bytes.resize(static_cast<std::size_t>(self.stored(block)));
-    self.fetch(block, block_bytes);
-    digest.add(block_bytes);
-  }
+  for (std::int64_t block = 0; block < self.index.blocks(); ++block) digest.add(blocks.next());
   const std::string found = digest.hex();
   if (found != self.index.sha256)
     throw self.damaged(fmt::format("the file's SHA-256 is {} where its manifest says {}", found, self.index.sha256));

@@ -42,6 +42,12 @@ struct Buffer {
   std::span<const std::byte> content() const { return {bytes.get(), size}; }
 };
 
+/// What waits for the disk: a buffer of ours, or memory of the caller's.
+struct Block {
+  std::span<const std::byte> bytes;
+  std::unique_ptr<Buffer> owner;
+};
+
 /// Returns whether the file is written directly now.
 bool set_direct(const FileDescriptor& file, bool is_direct) {
   const int flags = ::fcntl(file.number(), F_GETFL);
@@ -65,8 +71,7 @@ struct BlockWriter::Impl {
   /// The block that is being gathered: compressed, it goes out through `filling`.
   Buffer& gathered() { return raw ? *raw : *filling; }
 
-  void write_to_disk(const Buffer& buffer) {
-    auto rest = buffer.content();
+  void write_to_disk(std::span<const std::byte> rest) {
     const bool is_direct = tries_direct && rest.size() % kSector == 0;
     if (is_direct != direct) direct = set_direct(file, is_direct);
     while (!rest.empty()) {
@@ -88,20 +93,20 @@ struct BlockWriter::Impl {
     for (;;) {
       changed.wait(lock, [&] { return is_over || !waiting.empty(); });
       if (waiting.empty()) return;
-      auto buffer = std::move(waiting.front());
+      Block block = std::move(waiting.front());
       waiting.pop_front();
       if (!failure) {
         lock.unlock();
         std::exception_ptr caught;
         try {
-          write_to_disk(*buffer);
+          write_to_disk(block.bytes);
         } catch (...) {
           caught = std::current_exception();
         }
         lock.lock();
         failure = caught;
       }
-      spare.push_back(std::move(buffer));
+      if (block.owner) spare.push_back(std::move(block.owner));
       changed.notify_all();
     }
   }
@@ -132,20 +137,16 @@ struct BlockWriter::Impl {
     }
     index.bytes += static_cast<std::int64_t>(filling->size);
     if (is_last && !worker.joinable()) {
-      digest_of(*filling);
-      write_to_disk(*filling);
+      digest_of(filling->content());
+      write_to_disk(filling->content());
       filling->size = 0;
       return;
     }
-    Buffer& leaving = *filling;
+    digest_of(
+        filling->content());  // before it is handed over, so that a slow disk and the digest overlap across blocks
     std::unique_lock lock(mutex);
-    if (!worker.joinable()) worker = std::thread([this] { run(); });
-    lock.unlock();
-    digest_of(leaving);  // before it is handed over, so that a slow disk and the digest overlap across blocks
-    lock.lock();
-    if (failure) std::rethrow_exception(failure);
-    waiting.push_back(std::move(filling));
-    changed.notify_all();
+    const auto content = filling->content();
+    hand_over({content, std::move(filling)});
     changed.wait(lock, [&] { return !spare.empty(); });
     filling = std::move(spare.front());
     spare.pop_front();
@@ -153,9 +154,29 @@ struct BlockWriter::Impl {
     if (failure) std::rethrow_exception(failure);
   }
 
-  void digest_of(const Buffer& buffer) {
-    index.crc32c.push_back(crc32c(buffer.content()));
-    digest.add(buffer.content());
+  /// Requires the lock.
+  void hand_over(Block block) {
+    if (!worker.joinable()) worker = std::thread([this] { run(); });
+    if (failure) std::rethrow_exception(failure);
+    waiting.push_back(std::move(block));
+    changed.notify_all();
+  }
+
+  /// A whole block that the caller keeps until the end: written from where it lies, and digested meanwhile.
+  void put_borrowed(std::span<const std::byte> block) {
+    index.content += kBlockBytes;
+    index.bytes += kBlockBytes;
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return waiting.size() < kBuffers; });
+      hand_over({block, nullptr});
+    }
+    digest_of(block);
+  }
+
+  void digest_of(std::span<const std::byte> block) {
+    index.crc32c.push_back(crc32c(block));
+    digest.add(block);
   }
 
   static constexpr int kLevel = 1;  // weights are noise in their low bits: higher levels cost time and gain nothing
@@ -169,7 +190,8 @@ struct BlockWriter::Impl {
 
   std::mutex mutex;  // of what follows
   std::condition_variable changed;
-  std::deque<std::unique_ptr<Buffer>> spare, waiting;
+  std::deque<std::unique_ptr<Buffer>> spare;
+  std::deque<Block> waiting;
   std::exception_ptr failure;
   bool is_over = false;
   std::thread worker;
@@ -186,6 +208,12 @@ std::int64_t BlockWriter::content() const noexcept {
 void BlockWriter::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     Buffer& block = impl_->gathered();
+    if (block.size == 0 && !impl_->raw && bytes.size() >= static_cast<std::size_t>(kBlockBytes) &&
+        reinterpret_cast<std::uintptr_t>(bytes.data()) % kSector == 0) {
+      impl_->put_borrowed(bytes.first(static_cast<std::size_t>(kBlockBytes)));
+      bytes = bytes.subspan(static_cast<std::size_t>(kBlockBytes));
+      continue;
+    }
     const std::size_t part = std::min(bytes.size(), static_cast<std::size_t>(kBlockBytes) - block.size);
     std::memcpy(block.bytes.get() + block.size, bytes.data(), part);
     block.size += part;

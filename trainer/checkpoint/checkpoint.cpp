@@ -118,6 +118,8 @@ void Checkpoint::read(const std::string& tensor, std::span<std::byte> out) const
 }
 
 void Checkpoint::read(const TensorEntry& tensor, std::int64_t from, std::span<std::byte> out) const {
+  if (last_read_ != tensor.file) readers_[last_read_]->forget();  // one block in all, however many files there are
+  last_read_ = tensor.file;
   readers_[tensor.file]->read(tensor.offset + from, out);
 }
 

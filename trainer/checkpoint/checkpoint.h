@@ -54,6 +54,7 @@ class Checkpoint {
   std::string digest_;
   Manifest manifest_;
   std::vector<std::shared_ptr<BlockReader>> readers_;
+  mutable std::size_t last_read_ = 0;  // of readers_, the one that holds a block
   std::shared_ptr<Checkpoint> base_;
   FileDescriptor lock_;
 };

@@ -72,7 +72,8 @@ void write_files(const fs::path& partial, std::span<const TensorRef> mine, int r
     BlockWriter file(partial / fmt::format("rank-{:05}.safetensors", rank), Compression::none);
     std::vector<TensorShape> shapes;
     for (const TensorRef* tensor : small) shapes.push_back({tensor->name, tensor->dtype, tensor->shape});
-    file.write(safetensors_header(shapes));
+    const std::string header = safetensors_header(shapes);
+    file.write(header);
     for (const TensorRef* tensor : small) {
       entry(*tensor, file.content());
       file.write(tensor->bytes);

@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 #include <thread>
 #include <vector>
 
+#include "kernels/huge_pages.h"
 #include "trainer/checkpoint/gather.h"
+#include "trainer/checkpoint/streamed_copy.h"
 #include "trainer/files/durable_file.h"
 
 namespace swallowtail {
@@ -44,7 +45,7 @@ struct CheckpointWriter::Impl {
   SaveRecord record;
   json failed_begin;  // {"error": …} where the folder could not be made
   std::vector<TensorRef> tensors;
-  std::vector<std::vector<std::byte>> copies;  // kept from save to save: fresh memory costs page faults
+  std::vector<HugeVector<std::byte>> copies;  // kept from save to save: fresh memory costs page faults
 
   std::thread thread;
   std::atomic<bool> must_not_wait{false};  // the main thread has come to join(): reports go through the ranks' calls
@@ -60,18 +61,8 @@ struct CheckpointWriter::Impl {
     for (std::size_t i = 0; i < mine.size(); ++i) {
       const auto from = mine[i].bytes;
       copies[i].resize(from.size());
-      copy_in_parallel(copies[i].data(), from);
+      copy_streamed(copies[i].data(), from);
       tensors[i].bytes = copies[i];
-    }
-  }
-
-  static void copy_in_parallel(std::byte* to, std::span<const std::byte> from) {
-    constexpr std::size_t kPart = std::size_t{1} << 22;
-    const auto parts = static_cast<std::int64_t>((from.size() + kPart - 1) / kPart);
-#pragma omp parallel for schedule(static) if (parts > 1)
-    for (std::int64_t part = 0; part < parts; ++part) {
-      const std::size_t begin = static_cast<std::size_t>(part) * kPart;
-      std::memcpy(to + begin, from.data() + begin, std::min(kPart, from.size() - begin));
     }
   }
 

@@ -150,6 +150,8 @@ json export_onnx(const TrainedModel& model, const std::filesystem::path& file) {
   if (type != "dlrm")
     throw Error{ExitCode::usage, fmt::format("a model of type '{}' has no ONNX graph", type), "model.type",
                 "export to safetensors or numpy"};
+  if (!model.experiment().texts("data.text").empty())
+    throw Error{ExitCode::usage, "a model with text has no ONNX graph", "data.text", "export to safetensors or numpy"};
   OnnxGraph graph(file);
   DlrmGraph dlrm(model, graph);
   dlrm.build();
