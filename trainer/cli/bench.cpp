@@ -20,10 +20,19 @@ constexpr std::array kFlags{
     Flag{"largest", "BYTES", "alltoall: the largest chunk a peer (4194304)"},
     Flag{"simulate", "CLUSTER", "alltoall: no measurement; the times on h100, h200 or a cluster file"},
     Flag{"world-size", "N", "alltoall --simulate: ranks, several with commas (64,256,1024,4096)"},
-    Flag{"only", "NAME", "kernels: those whose family's name contains this"},
+    Flag{"only", "NAME", "kernels, device: those whose family's name contains this; data: criteo_tsv, csv or prepared"},
+    Flag{"tiny", "", "device: shapes that an emulated device finishes within seconds"},
+    Flag{"shape", "NAME", "train: kaggle, bench, multihot, dcnv2 or small (kaggle)"},
+    Flag{"batch", "N", "train: the global batch (the shape's, 2048)"},
+    Flag{"steps", "N", "train: steps in a repeat (about half a second)"},
+    Flag{"repeats", "N", "train: repeats, of which the median counts (7)"},
+    Flag{"losses", "N", "train: give the losses of the first N steps"},
+    Flag{"record", "FILE", "train: write initial weights and batches, as safetensors"},
+    Flag{"no-limits", "", "train: the steps alone"},
+    Flag{"paced", "", "train: a repeat for each line of standard input; its samples/s go to standard error"},
     Flag{"rails", "N", "alltoall --simulate: NICs a node, where the cluster's number is not wanted"},
 };
-const std::array kBenches{&kBenchAllToAll, &kBenchKernels};
+const std::array kBenches{&kBenchAllToAll, &kBenchData, &kBenchDevice, &kBenchKernels, &kBenchTrain};
 
 /// More running programs than this, beside ours, and a time says as much of them as of us.
 constexpr double kMostLoad = 0.3;
@@ -44,10 +53,16 @@ std::string cpu_name() {
 const Bench& find_bench(const Arguments& arguments) {
   std::vector<std::string_view> names;
   for (const Bench* bench : kBenches) names.push_back(bench->name);
-  if (arguments.rest().size() != 1 || !arguments.overrides().empty())
-    throw Error{ExitCode::usage, "bench takes one name", "command line", did_you_mean("", names)};
-  for (const Bench* bench : kBenches)
-    if (bench->name == arguments.rest()[0]) return *bench;
+  const auto& words = arguments.rest();
+  if (words.empty()) throw Error{ExitCode::usage, "bench takes a name", "command line", did_you_mean("", names)};
+  for (const Bench* bench : kBenches) {
+    if (bench->name != words[0]) continue;
+    if (words.size() > (bench->takes_experiment ? 2 : 1) || (!bench->takes_experiment && !arguments.overrides().empty()))
+      throw Error{ExitCode::usage, fmt::format("bench {} takes {}", bench->name,
+                                               bench->takes_experiment ? "at most one experiment" : "flags alone"),
+                  "command line", "see swallowtail bench --help"};
+    return *bench;
+  }
   throw Error{ExitCode::usage, fmt::format("unknown benchmark '{}'", arguments.rest()[0]), "command line",
               did_you_mean(arguments.rest()[0], names)};
 }
@@ -80,18 +95,26 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
 const Command kBench{
     .name = "bench",
     .summary = "measures what this machine, or simulates what a cluster, does",
-    .usage = "alltoall|kernels [flags]",
+    .usage = "alltoall|data|device|kernels|train [EXPERIMENT.yaml] [section.key=value ...] [flags]",
     .flags = kFlags,
     .notes =
         "alltoall: each algorithm of the embedding exchange, auto and MPI_Alltoallv itself, from 16 B to 4 MB a peer,\n"
         "in turns, beside the times that the cost model predicts, and the sizes at which auto changes its choice.\n"
+        "device: the CUDA kernels beside the device's own copy bandwidth and matrix products, and whole DLRM steps.\n"
         "kernels: embedding, interaction, bpr, auc and wire kernels of this process's threads, each beside the limit "
         "that\n"
         "was measured in turns with it. SWALLOWTAIL_ISA chooses the instruction set.\n"
+        "data: text to batches on one and on all cores, text to the prepared store, and that to batches, beside the\n"
+        "reading of the same bytes.\n"
+        "train: whole steps of an experiment, or of a shape's synthetic data, on these ranks and threads, beside the\n"
+        "model's matrix products alone and its rows read and written alone. Batches lie in memory before the clock "
+        "starts.\n"
         "A machine with a load average above 0.3 is refused.",
     .examples =
         "mpirun -n 4 swallowtail bench alltoall --json\n"
         "swallowtail bench kernels --only interaction\n"
+        "swallowtail bench train --shape kaggle --batch 128\n"
+        "mpirun -n 2 swallowtail bench train --shape bench embedding.optimizer=rowwise_adagrad --json\n"
         "swallowtail bench alltoall --simulate h100 --world-size 1024 --rails 1",
     .run = run};
 

@@ -19,7 +19,8 @@ struct BenchReport {
 
 struct Bench {
   std::string_view name;
-  std::string_view summary;  // one line, lower case
+  std::string_view summary;       // one line, lower case
+  bool takes_experiment = false;  // a file and overrides may follow the name
   BenchReport (*run)(const Arguments& arguments, Ranks& ranks);
 };
 
@@ -27,6 +28,9 @@ struct Bench {
 bool measures_machine(const Arguments& arguments);
 
 extern const Bench kBenchAllToAll;
+extern const Bench kBenchData;
+extern const Bench kBenchDevice;
 extern const Bench kBenchKernels;
+extern const Bench kBenchTrain;
 
 }  // namespace swallowtail::cli

@@ -36,6 +36,7 @@ const Command& find_command(std::string_view name);
 std::string help();                        // swallowtail --help
 std::string help(const Command& command);  // swallowtail NAME --help
 
-extern const Command kTrain, kEvaluate, kRecommend, kVerify, kBench, kDoctor, kPlan, kExport;
+extern const Command kTrain, kTune, kEvaluate, kRecommend, kVerify, kBench, kDoctor, kPlan, kExport, kAblate,
+    kColdUsers;
 
 }  // namespace swallowtail::cli

@@ -1,9 +1,14 @@
+#include <fmt/format.h>
+#include <glob.h>
+
 #include <array>
+#include <charconv>
 #include <filesystem>
 
 #include "trainer/cli/command.h"
 #include "trainer/cli/report_text.h"
 #include "trainer/config/experiment.h"
+#include "trainer/training/compare.h"
 #include "trainer/training/ranking.h"
 
 namespace swallowtail::cli {
@@ -15,6 +20,8 @@ constexpr std::array kFlags{
     Flag{"data", "FILE", "other files instead of the splits, reported as 'data'; may be repeated"},
     Flag{"predictions", "FILE", "click models: writes sample, label and probability, tab-separated"},
     Flag{"rankings", "FILE", "ranking models: writes user and ranked items of the test part, tab-separated"},
+    Flag{"compare", "", "compares the runs: intervals and paired tests by user (ranking) or sample (click models)"},
+    Flag{"resamples", "N", "with --compare: resamples of the bootstrap and flips of the test; default: 2000"},
 };
 constexpr double kTimeout_s = 300;
 
@@ -24,11 +31,46 @@ bool is_ranking_run(const std::filesystem::path& run_dir) {
   return std::filesystem::exists(file) && is_ranking(Experiment::load(file));
 }
 
+/// Runs by name or glob.
+std::vector<std::filesystem::path> runs_of(const Arguments& arguments) {
+  std::vector<std::filesystem::path> runs;
+  for (const std::string& pattern : arguments.rest()) {
+    glob_t found{};
+    if (glob(pattern.c_str(), GLOB_NOCHECK | GLOB_ONLYDIR, nullptr, &found) == 0)
+      for (std::size_t i = 0; i < found.gl_pathc; ++i) runs.emplace_back(found.gl_pathv[i]);
+    globfree(&found);
+  }
+  return runs;
+}
+
+Outcome compare(const Arguments& arguments, Ranks& ranks) {
+  for (const char* other : {"predictions", "rankings", "data"})
+    if (!arguments.value(other).empty())
+      throw Error{ExitCode::usage, fmt::format("--{} is not for --compare", other), "command line", "leave it out"};
+  if (arguments.values("split").size() > 1)
+    throw Error{ExitCode::usage, "runs are compared on one part", "command line", "give --split once"};
+  CompareRequest request{.runs = runs_of(arguments),
+                         .checkpoint = arguments.value("checkpoint", "best"),
+                         .split = arguments.value("split")};
+  const std::string resamples = arguments.value("resamples", "2000");
+  const auto [stop, status] = std::from_chars(resamples.data(), resamples.data() + resamples.size(), request.resamples);
+  if (status != std::errc{} || stop != resamples.data() + resamples.size() || request.resamples < 1)
+    throw Error{ExitCode::usage, fmt::format("--resamples wants a number, not '{}'", resamples), "command line",
+                "give a whole number from 1 on"};
+  Outcome outcome{.json = compare_runs(request, ranks.connect(kTimeout_s)), .text = {}};
+  outcome.text = comparison_text(outcome.json);
+  return outcome;
+}
+
 Outcome run(const Arguments& arguments, Ranks& ranks) {
   const auto& runs = arguments.rest();
   if (runs.empty())
     throw Error{ExitCode::usage, "no run directory was given", "command line",
                 "swallowtail evaluate runs/NAME evaluates one"};
+  if (arguments.has("compare")) return compare(arguments, ranks);
+  if (!arguments.value("resamples").empty())
+    throw Error{ExitCode::usage, "--resamples is about --compare, which was not given", "command line",
+                "give both, or neither"};
   if (runs.size() > 1 && !arguments.value("predictions").empty())
     throw Error{ExitCode::usage, "--predictions is one file, and several runs were given", "command line",
                 "evaluate one run at a time"};
@@ -63,13 +105,17 @@ const Command kEvaluate{.name = "evaluate",
                         .summary = "metrics of a run's checkpoint on validation, test, or other data",
                         .usage = "RUN [RUN ...] [section.key=value ...] [flags]",
                         .flags = kFlags,
-                        .notes = "RUN is a run directory. With several runs --json gives {\"runs\": [...]}.",
+                        .notes =
+                            "RUN is a run directory. With several runs --json gives {\"runs\": [...]}.\n"
+                            "--compare takes runs that differ in the seed alone as one entry, averaged by unit "
+                            "first.",
                         .examples =
                             "swallowtail evaluate runs/quickstart\n"
                             "swallowtail evaluate runs/quickstart --checkpoint last --split test --json\n"
                             "mpirun -n 2 swallowtail evaluate runs/quickstart --predictions predictions.tsv\n"
                             "swallowtail evaluate runs/quickstart --data monday.csv --data tuesday.csv\n"
-                            "swallowtail evaluate runs/bpr_mf --rankings lists.tsv",
+                            "swallowtail evaluate runs/bpr_mf --rankings lists.tsv\n"
+                            "swallowtail evaluate 'runs/bpr_mf-*' 'runs/sasrec-*' --compare",
                         .run = run};
 
 }  // namespace swallowtail::cli

@@ -15,6 +15,7 @@
 #include "trainer/cli/command.h"
 #include "trainer/cli/failure.h"
 #include "trainer/config/reference.h"
+#include "trainer/device/device_trainer.h"
 
 namespace swallowtail::cli {
 namespace {
@@ -91,6 +92,7 @@ int start(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   using namespace swallowtail::cli;
   std::set_terminate(end_without_handler);
+  swallowtail::use_devices();
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
     return start(words);

@@ -45,9 +45,14 @@ std::string text_of(const nlohmann::json& answer) {
                   answer.at("by_popularity").get<bool>() ? ": nothing is known, the most popular items" : "");
   for (const auto& item : answer.at("items")) {
     text += fmt::format("{:>12}  {:.6g}", item.at("item").get<std::string>(), item.at("score").get<double>());
+    std::string likes, components;
     for (const auto& reason : item.at("reasons"))
-      text += fmt::format("{}{}", &reason == &item.at("reasons").front() ? "  like " : ", ",
-                          reason.at("item").get<std::string>());
+      if (reason.contains("item"))
+        likes += fmt::format("{}{}", likes.empty() ? "  like " : ", ", reason.at("item").get<std::string>());
+      else
+        components += fmt::format("{}{} {:.0f} %", components.empty() ? "  by " : ", ",
+                                  reason.at("component").get<std::string>(), 100 * reason.at("share").get<double>());
+    text += components + likes;
     text += '\n';
   }
   return text;

@@ -67,6 +67,30 @@ std::string memory_bill_text(const nlohmann::json& bill) {
                             bill.at("fits").get<bool>() ? "fits" : "does not fit");
 }
 
+std::string comparison_text(const nlohmann::json& comparison) {
+  const auto numbers = [](const nlohmann::json& of, const char* value) {
+    return fmt::format("{:.5f} [{:.5f}, {:.5f}]", of.at(value).get<double>(), of.at("low").get<double>(),
+                       of.at("high").get<double>());
+  };
+  std::string text = fmt::format(
+      "swallowtail: {}, {} {}, {:.0f} % intervals of {} resamples\n", comparison.at("split").get<std::string>(),
+      comparison.at("count").get<std::int64_t>(), comparison.at("units").get<std::string>(),
+      100 * comparison.at("confidence").get<double>(), comparison.at("resamples").get<std::int64_t>());
+  for (const auto& [metric, unused] : comparison.at("entries").at(0).at("metrics").items()) {
+    text += fmt::format("swallowtail: {}\n", metric);
+    for (const auto& entry : comparison.at("entries"))
+      if (entry.at("metrics").contains(metric))
+        text += fmt::format("swallowtail:   {:<24} {}  ({} runs)\n", entry.at("name").get<std::string>(),
+                            numbers(entry.at("metrics").at(metric), "value"), entry.at("runs").size());
+    for (const auto& pair : comparison.at("comparisons"))
+      if (pair.at("metrics").contains(metric))
+        text += fmt::format("swallowtail:   {} - {}: {}, p {:.4f}\n", pair.at("b").get<std::string>(),
+                            pair.at("a").get<std::string>(), numbers(pair.at("metrics").at(metric), "difference"),
+                            pair.at("metrics").at(metric).at("p").get<double>());
+  }
+  return text;
+}
+
 std::string evaluation_text(const nlohmann::json& evaluation) {
   std::string text;
   for (const auto& [split, metrics] : evaluation.at("metrics").items())

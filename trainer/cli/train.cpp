@@ -6,7 +6,7 @@
 #include "trainer/cli/command.h"
 #include "trainer/cli/experiment_argument.h"
 #include "trainer/cli/report_text.h"
-#include "trainer/training/ranking.h"
+#include "trainer/training/cross_validation.h"
 
 namespace swallowtail::cli {
 namespace {
@@ -17,6 +17,7 @@ constexpr std::array kFlags{
     Flag{"force", "", "replace an existing run"},
     Flag{"dry-run", "", "check everything, print the memory bill, write nothing"},
     Flag{"trace", "", "write trace.json, a timeline of ranks and phases; as report.trace=true"},
+    Flag{"ablate", "PART", "SAP without a component, by its name, or a part, such as no_graph"},
     Flag{"quiet", "", "no progress, no closing lines"},
     Flag{"help-config", "", "every key of the experiment file: type, default, range, meaning"},
 };
@@ -36,10 +37,10 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
                              .force = arguments.has("force"),
                              .dry_run = arguments.has("dry-run"),
                              .quiet = arguments.has("quiet"),
-                             .command = arguments.command_line()};
+                             .command = arguments.command_line(),
+                             .ablate = arguments.value("ablate")};
   Communicator& communicator = ranks.connect(experiment.number("parallel.timeout_s"));
-  Outcome outcome{.json = is_ranking(experiment) ? train_ranking(experiment, request, communicator)
-                                                 : train(experiment, request, communicator)};
+  Outcome outcome{.json = train_experiment(experiment, request, communicator)};
   if (request.quiet) return outcome;
   outcome.text = request.dry_run ? memory_bill_text(outcome.json) : summary_text(outcome.json);
   return outcome;

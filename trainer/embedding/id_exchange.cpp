@@ -72,7 +72,7 @@ struct IdExchange::Counts {
 JaggedView OwnedStream::of_source(int rank) const {
   const auto begin = static_cast<std::size_t>(first_bag[static_cast<std::size_t>(rank)]),
              end = static_cast<std::size_t>(first_bag[static_cast<std::size_t>(rank) + 1]);
-  return {ids.values, std::span(ids.offsets).subspan(begin, end - begin + 1), ids.weights};
+  return {held().values, std::span(held().offsets).subspan(begin, end - begin + 1), held().weights};
 }
 
 IdExchange::IdExchange(std::span<const EmbeddingTable> tables, const ShardLayout& layout, DistinctStreams& choices,
@@ -241,6 +241,7 @@ void IdExchange::unpack(int self) {
   owned_.resize(streams.size());
   for (std::size_t s = 0; s < streams.size(); ++s) {
     OwnedStream& owned = owned_[s];
+    owned.whole = nullptr;
     owned.ids.values.clear();
     owned.ids.weights.clear();
     owned.ids.offsets.assign(1, 0);
@@ -280,6 +281,26 @@ void IdExchange::unpack(int self) {
   }
 }
 
+/// One rank that holds all rows where they stand: the batch is what would arrive.
+bool IdExchange::is_alone(const Exchange& exchange) const {
+  return exchange.world_size() == 1 && std::ranges::all_of(layout_->streams[0], [](const IdStream& stream) {
+           return !stream.is_partial && stream.order.is_identity();
+         });
+}
+
+void IdExchange::take_whole(const Batch& batch) {
+  const auto& streams = layout_->streams[0];
+  owned_.resize(streams.size());
+  for (std::size_t s = 0; s < streams.size(); ++s) {
+    OwnedStream& owned = owned_[s];
+    owned.whole = &batch.ids[streams[s].feature];
+    owned.bag_sizes.clear();
+    owned.first_bag.assign({0, batch.size});
+    owned.first_id.assign({0, std::ssize(owned.whole->values)});
+    owned.is_distinct.assign(1, false);
+  }
+}
+
 void IdExchange::start(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step,
                        bool for_update, Exchange& exchange) {
   const int self = exchange.rank(), world_size = exchange.world_size();
@@ -288,6 +309,10 @@ void IdExchange::start(const Batch& batch, std::span<const std::int64_t> batch_s
   for_update_ = for_update;
   batch_sizes_.assign(batch_sizes.begin(), batch_sizes.end());
   deal_out(self);
+  if (is_alone(exchange)) {
+    waits_alone_ = true;
+    return;
+  }
   if (options_.deduplicate)
     for (int owner = 0; owner < world_size; ++owner)
       for (std::size_t s = 0; s < sent_[static_cast<std::size_t>(owner)].size(); ++s) choose_distinct(owner, s, self);
@@ -320,7 +345,7 @@ void IdExchange::start(const Batch& batch, std::span<const std::int64_t> batch_s
 }
 
 void IdExchange::send_ids(Exchange& exchange) {
-  if (sends_ids_) return;
+  if (sends_ids_ || waits_alone_) return;
   exchange.wait(*pending_);
   const auto& streams = layout_->streams[static_cast<std::size_t>(exchange.rank())];
   const std::byte* from = counts_.recv.data();
@@ -337,6 +362,10 @@ void IdExchange::progress() {
 
 void IdExchange::finish(const Batch& batch, Exchange& exchange) {
   batch_ = &batch;
+  if (waits_alone_) {
+    waits_alone_ = false;
+    return take_whole(batch);
+  }
   send_ids(exchange);
   exchange.wait(*pending_);
   pending_.reset();

@@ -24,12 +24,14 @@ struct SentStream {
 
 /// The ids of one stream for the whole global batch as its owner sees them: bags in the order of ranks and samples.
 struct OwnedStream {
-  JaggedIds ids;                                  // values: rows within the shard
+  JaggedIds ids;                     // values: rows within the shard
+  const JaggedIds* whole = nullptr;  // instead of `ids`, where the one rank's batch is all there is
   std::vector<std::int64_t> bag_sizes;            // partial: [bags] sizes before the bags were cut; else empty
   std::vector<std::int64_t> first_bag, first_id;  // [P + 1], by source rank
   std::vector<bool> is_distinct;                  // [P]
 
-  JaggedView view() const { return {ids.values, ids.offsets, ids.weights}; }
+  const JaggedIds& held() const { return whole == nullptr ? ids : *whole; }
+  JaggedView view() const { return {held().values, held().offsets, held().weights}; }
   JaggedView of_source(int rank) const;
 };
 
@@ -62,7 +64,7 @@ class IdExchange {
   void send_ids(Exchange& exchange);
   /// `batch`: the one of start(), wherever it lies now.
   void finish(const Batch& batch, Exchange& exchange);
-  bool is_under_way() const noexcept { return pending_ != nullptr; }
+  bool is_under_way() const noexcept { return pending_ != nullptr || waits_alone_; }
 
   std::int64_t step() const noexcept { return step_; }
   const Batch& batch() const noexcept { return *batch_; }
@@ -72,6 +74,8 @@ class IdExchange {
 
  private:
   struct Counts;
+  bool is_alone(const Exchange& exchange) const;
+  void take_whole(const Batch& batch);
   void deal_out(int self);
   bool pays(int owner, std::size_t stream, std::int64_t distinct, int self) const;
   void choose_distinct(int owner, std::size_t stream, int self);
@@ -91,6 +95,7 @@ class IdExchange {
   std::int64_t step_ = 0;
   Traffic counts_, payload_;  // counts first, then, when they have come, the ids
   bool sends_ids_ = false;
+  bool waits_alone_ = false;  // start() was called, finish() was not, and there is nothing to send
   std::unique_ptr<Pending> pending_;
 };
 

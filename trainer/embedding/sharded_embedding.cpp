@@ -1,21 +1,18 @@
 #include "trainer/embedding/sharded_embedding.h"
 
+#include <omp.h>
+
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 #include "kernels/random.h"
+#include "trainer/embedding/amounts.h"
 
 namespace swallowtail {
 
 static_assert(kColumnBlock % kSquareColumns == 0, "columns are split where the squares of a row are");
 
 namespace {
-
-std::int64_t units(Unit unit, std::int64_t bags, std::int64_t ids) {
-  if (unit == Unit::nothing) return 0;
-  return unit == Unit::id ? ids : bags;
-}
 
 /// What the mean of a bag is its sum times of; 1 for sums.
 float inverse_size(const EmbeddingTable& table, const JaggedIds& ids, std::int64_t bag) {
@@ -68,6 +65,13 @@ Unit ShardedEmbedding::gradient_unit(const HeldShard& held, bool is_distinct) co
   return stream_of(held.shard.rank, held).is_partial ? Unit::filled_bag : Unit::bag;
 }
 
+/// Whether what one of this rank's own shards and this rank's own samples have for each other goes from one to the
+/// other without a message: whole rows in fp32, bag by bag. A narrower wire rounds alike wherever a row lies.
+bool ShardedEmbedding::stays_here(const HeldShard& held, Unit unit, Wire wire) const {
+  return unit == Unit::bag && wire == Wire::fp32 && held.shard.rank == exchange_.rank() &&
+         held.shard.cols == tables_[held.table].dim;
+}
+
 void ShardedEmbedding::exchange_input(const Batch& batch, std::span<const std::int64_t> batch_sizes, std::int64_t step,
                                       bool for_update) {
   if (for_update && next_.is_under_way() && next_.step() == step)
@@ -103,7 +107,8 @@ void ShardedEmbedding::start_lookup(bool averaged) {
   const auto each = [&](int source, auto function) {
     for (std::size_t s = 0; s < own.size(); ++s) {
       const OwnedStream& stream = current_.owned(own[s].stream);
-      const Unit unit = forward_unit(own[s], stream.is_distinct[static_cast<std::size_t>(source)]);
+      Unit unit = forward_unit(own[s], stream.is_distinct[static_cast<std::size_t>(source)]);
+      if (source == self && stays_here(own[s], unit, options_.forward)) unit = Unit::nothing;
       const JaggedView bags = stream.of_source(source);
       function(shards_[s], unit, bags, units(unit, bags.bags(), bags.offsets.back() - bags.offsets.front()));
     }
@@ -115,8 +120,9 @@ void ShardedEmbedding::start_lookup(bool averaged) {
     });
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
       const SentStream& sent = current_.sent(rank, held.stream);
-      forward_.recv_bytes[rank] += wire_bytes(
-          options_.forward, units(forward_unit(held, sent.is_distinct), sent.bags, sent.ids), held.shard.cols);
+      const Unit unit = forward_unit(held, sent.is_distinct);
+      if (rank == self && stays_here(held, unit, options_.forward)) continue;
+      forward_.recv_bytes[rank] += wire_bytes(options_.forward, units(unit, sent.bags, sent.ids), held.shard.cols);
     }
   }
   forward_.expected_a_peer = vector_bytes_a_peer(options_.forward);
@@ -138,6 +144,8 @@ void ShardedEmbedding::start_lookup(bool averaged) {
       out += wire_bytes(options_.forward, vectors, cols);
     });
   forward_pending_ = exchange_.start("pooled vectors", current_.step(), forward_);
+  size_vectors();
+  look_up_own();
 }
 
 /// Mean bytes of one direction from rank to rank, made of what every rank knows.
@@ -164,9 +172,7 @@ void ShardedEmbedding::size_vectors() {
 }
 
 void ShardedEmbedding::finish_lookup() {
-  const int world_size = exchange_.world_size();
-  size_vectors();
-  look_up_own_copies();
+  const int self = exchange_.rank(), world_size = exchange_.world_size();
   exchange_.wait(*forward_pending_);
   const std::byte* in = forward_.recv.data();
   arrived_.clear();
@@ -183,7 +189,9 @@ void ShardedEmbedding::finish_lookup() {
   for (int rank = 0; rank < world_size; ++rank)
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
       const SentStream& sent = current_.sent(rank, held.stream);
-      const std::int64_t vectors = units(forward_unit(held, sent.is_distinct), sent.bags, sent.ids);
+      const Unit unit = forward_unit(held, sent.is_distinct);
+      if (rank == self && stays_here(held, unit, options_.forward)) continue;
+      const std::int64_t vectors = units(unit, sent.bags, sent.ids);
       const float* values = reinterpret_cast<const float*>(in);
       if (options_.forward != Wire::fp32) {
         decode(options_.forward, in, vectors, held.shard.cols, decoded);
@@ -196,13 +204,44 @@ void ShardedEmbedding::finish_lookup() {
   pool_arrived_rows();
 }
 
-void ShardedEmbedding::look_up_own_copies() {
-  for (const TableShard& shard : shards_) {
-    if (plan_.tables[shard.table].sharding != Sharding::data_parallel) continue;
-    const EmbeddingTable& table = tables_[shard.table];
+/// What this rank's samples need of its own shards, copies of data-parallel tables among them.
+void ShardedEmbedding::look_up_own() {
+  struct Lookup {
+    TableView rows;
+    JaggedView bags;
+    Pooling pooling;
+    float* out;
+  };
+  std::vector<Lookup> lookups;
+  std::int64_t work = 0;
+  const auto& own = layout_.shards[static_cast<std::size_t>(exchange_.rank())];
+  for (std::size_t s = 0; s < own.size(); ++s) {
+    const EmbeddingTable& table = tables_[own[s].table];
+    const bool is_copy = plan_.tables[own[s].table].sharding == Sharding::data_parallel;
+    const SentStream& sent = current_.sent(exchange_.rank(), own[s].stream);
+    if (!is_copy && !stays_here(own[s], forward_unit(own[s], sent.is_distinct), options_.forward)) continue;
+    const TableShard& shard = shards_[s];
+    // Whole rows, so the owner's ids are the sample's, but for the order in which rows lie.
     const JaggedIds& ids = current_.batch().ids[table.feature];
-    const TableView view{averaged_ ? shard.average.data() : shard.weights.data(), table.rows, table.dim};
-    pooled_lookup_forward(view, {ids.values, ids.offsets, ids.weights}, table.pooling, pooled(shard.table).data());
+    const JaggedView bags = is_copy ? JaggedView{ids.values, ids.offsets, ids.weights}
+                                    : current_.owned(own[s].stream).of_source(exchange_.rank());
+    lookups.push_back({{averaged_ ? shard.average.data() : shard.weights.data(), shard.shard.rows, table.dim},
+                       bags,
+                       table.pooling,
+                       pooled(own[s].table).data()});
+    work += work_of(std::ssize(ids.values), table.dim);
+  }
+#pragma omp parallel if (work >= kWorkForThreads)
+  for (const Lookup& of : lookups) {  // each thread takes its bags of every table
+    const std::int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads(), bags = of.bags.bags();
+    const auto begin = bags * thread / threads, end = bags * (thread + 1) / threads;
+    if (begin == end) continue;
+    const JaggedView part{
+        of.bags.values,
+        of.bags.offsets.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin + 1)),
+        of.bags.weights};
+    const std::int64_t first = of.pooling == Pooling::none ? part.offsets[0] - of.bags.offsets[0] : begin;
+    pooled_lookup_forward(of.rows, part, of.pooling, of.out + first * of.rows.dim);
   }
 }
 
@@ -294,7 +333,8 @@ void ShardedEmbedding::start_gradient() {
   backward_.clear(world_size);
   const auto sent_units = [&](int rank, const HeldShard& held) {
     const SentStream& sent = current_.sent(rank, held.stream);
-    return units(gradient_unit(held, sent.is_distinct), sent.bags, sent.ids);
+    const Unit unit = gradient_unit(held, sent.is_distinct);
+    return units(rank == self && stays_here(held, unit, options_.backward) ? Unit::nothing : unit, sent.bags, sent.ids);
   };
   for (int rank = 0; rank < world_size; ++rank) {
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)])
@@ -302,7 +342,8 @@ void ShardedEmbedding::start_gradient() {
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(self)]) {
       const OwnedStream& stream = current_.owned(held.stream);
       const JaggedView bags = stream.of_source(rank);
-      const Unit unit = gradient_unit(held, stream.is_distinct[static_cast<std::size_t>(rank)]);
+      Unit unit = gradient_unit(held, stream.is_distinct[static_cast<std::size_t>(rank)]);
+      if (rank == self && stays_here(held, unit, options_.backward)) unit = Unit::nothing;
       backward_.recv_bytes[rank] += wire_bytes(
           options_.backward, units(unit, bags.bags(), bags.offsets.back() - bags.offsets.front()), held.shard.cols);
     }
@@ -313,6 +354,7 @@ void ShardedEmbedding::start_gradient() {
   for (int rank = 0; rank < world_size; ++rank)
     for (const HeldShard& held : layout_.shards[static_cast<std::size_t>(rank)]) {
       const std::int64_t vectors = sent_units(rank, held);
+      if (vectors == 0) continue;
       if (options_.backward == Wire::fp32) {
         gather_gradient(rank, held, reinterpret_cast<float*>(out));
       } else {
@@ -323,103 +365,6 @@ void ShardedEmbedding::start_gradient() {
       out += wire_bytes(options_.backward, vectors, held.shard.cols);
     }
   backward_pending_ = exchange_.start("pooled gradients", current_.step(), backward_);
-}
-
-void ShardedEmbedding::update(std::int64_t step, float rate_factor) {
-  const int self = exchange_.rank(), world_size = exchange_.world_size();
-  const auto& own = layout_.shards[static_cast<std::size_t>(self)];
-  std::vector<std::int64_t> source_offset = backward_.recv_offsets;  // of the next shard's gradients
-  std::vector<const float*> gradients;
-  std::vector<std::size_t> split;  // shards whose rows' statistic spans ranks: they wait for each other's squares
-  std::vector<SplitRowUpdate> waiting;
-  const auto optimizer_of = [&](std::size_t s) {
-    OptimizerStep optimizer = tables_[own[s].table].optimizer;
-    optimizer.learning_rate *= rate_factor;
-    optimizer.step = step;
-    return optimizer;
-  };
-  for (std::size_t s = 0; s < own.size(); ++s) {
-    const EmbeddingTable& table = tables_[own[s].table];
-    const OwnedStream& stream = current_.owned(own[s].stream);
-    const std::int64_t cols = own[s].shard.cols;
-    const auto& first = table.pooling == Pooling::none ? stream.first_id : stream.first_bag;
-    if (options_.backward != Wire::fp32) scratch_.resize(static_cast<std::size_t>(first.back() * cols));
-    gradients.clear();
-    for (int rank = 0; rank < world_size; ++rank) {
-      const std::int64_t vectors = first[static_cast<std::size_t>(rank) + 1] - first[static_cast<std::size_t>(rank)];
-      const std::byte* bytes = backward_.recv.data() + source_offset[rank];
-      const float* values = reinterpret_cast<const float*>(bytes);
-      if (options_.backward != Wire::fp32) {
-        float* to = scratch_.data() + first[static_cast<std::size_t>(rank)] * cols;
-        decode(options_.backward, bytes, vectors, cols, to);
-        values = to;
-      }
-      for (std::int64_t i = 0; i < vectors; ++i) gradients.push_back(values + i * cols);
-      source_offset[rank] += wire_bytes(options_.backward, vectors, cols);
-    }
-    group_by_row(stream.view(), own[s].shard.rows, table.pooling, groups_, stream.bag_sizes);
-    if (splits_row_statistic(own[s].table)) {
-      waiting.emplace_back().gather(table, shards_[s], optimizer_of(s), groups_, gradients);
-      split.push_back(s);
-    } else {
-      update_shard(table, shards_[s], optimizer_of(s), averaging_, groups_, gradients);
-    }
-  }
-  if (std::ranges::none_of(std::views::iota(std::size_t{0}, tables_.size()),
-                           [&](std::size_t t) { return splits_row_statistic(static_cast<std::int64_t>(t)); }))
-    return;
-  const std::vector<std::vector<float>> squares = exchange_squares(split, waiting);
-  for (std::size_t i = 0; i < split.size(); ++i)
-    waiting[i].apply(tables_[own[split[i]].table], shards_[split[i]], optimizer_of(split[i]), averaging_, squares[i]);
-}
-
-bool ShardedEmbedding::splits_row_statistic(std::int64_t table) const {
-  return plan_.tables[table].sharding == Sharding::column_wise && plan_.tables[table].shards.size() > 1 &&
-         tables_[table].optimizer.kind == Optimizer::rowwise_adagrad;
-}
-
-/// The squares of all columns of the touched rows, brought together from the owners of the columns: they got the same
-/// ids, so they have touched the same rows in the same order. [split shard][touched rows, pieces of the whole row].
-std::vector<std::vector<float>> ShardedEmbedding::exchange_squares(std::span<const std::size_t> split,
-                                                                   std::span<const SplitRowUpdate> updates) {
-  const int self = exchange_.rank(), world_size = exchange_.world_size();
-  const auto& own = layout_.shards[static_cast<std::size_t>(self)];
-  std::vector<std::vector<float>> mine, whole(split.size());
-  for (std::size_t i = 0; i < split.size(); ++i) {
-    const EmbeddingTable& table = tables_[own[split[i]].table];
-    mine.push_back(updates[i].squares(shards_[split[i]]));
-    whole[i].resize(static_cast<std::size_t>(updates[i].touched() * square_count(table.dim)));
-  }
-  const auto each_part = [&](auto function) {
-    for (int rank = 0; rank < world_size; ++rank)
-      for (std::size_t i = 0; i < split.size(); ++i)
-        if (const Shard* theirs = plan_.shard_on(rank, static_cast<std::size_t>(own[split[i]].table)))
-          function(rank, i, *theirs);
-  };
-  squares_.clear(world_size);
-  each_part([&](int rank, std::size_t i, const Shard& theirs) {
-    squares_.send_bytes[rank] += static_cast<std::int64_t>(mine[i].size() * sizeof(float));
-    squares_.recv_bytes[rank] +=
-        updates[i].touched() * square_count(theirs.cols) * static_cast<std::int64_t>(sizeof(float));
-  });
-  squares_.expected_a_peer = vector_bytes_a_peer(Wire::fp32) / kSquareColumns;
-  squares_.reserve();
-  std::byte* out = squares_.send.data();
-  each_part(
-      [&](int, std::size_t i, const Shard&) { out = std::ranges::copy(std::as_bytes(std::span(mine[i])), out).out; });
-  exchange_.run("row squares", current_.step(), squares_);
-  const auto* from = reinterpret_cast<const float*>(squares_.recv.data());
-  each_part([&](int, std::size_t i, const Shard& theirs) {
-    const std::int64_t width = square_count(theirs.cols), all = square_count(tables_[own[split[i]].table].dim);
-    for (std::int64_t row = 0; row < updates[i].touched(); ++row, from += width)
-      std::copy_n(from, width, whole[i].data() + row * all + theirs.first_col / kSquareColumns);
-  });
-  return whole;
-}
-
-void ShardedEmbedding::settle(std::int64_t step) {
-  if (!averaging_) return;
-  for (TableShard& shard : shards_) swallowtail::settle(shard, *averaging_, step);
 }
 
 }  // namespace swallowtail

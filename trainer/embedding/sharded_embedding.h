@@ -73,7 +73,7 @@ class ShardedEmbedding {
   void finish_lookup();
   /// [B_local, dim of t], or [ids, dim] without pooling; valid until the next lookup.
   std::span<float> pooled(std::int64_t table) { return part(pooled_, table); }
-  /// The same shape, zero after lookup; to be written by the model's backward, valid until exchange_gradient.
+  /// The same shape, zero after lookup; to be written by the model's backward, valid until update.
   std::span<float> pooled_gradient(std::int64_t table) { return part(gradient_, table); }
   void exchange_gradient() {
     start_gradient();
@@ -105,12 +105,22 @@ class ShardedEmbedding {
   Unit forward_unit(const HeldShard& held, bool is_distinct) const;
   Unit gradient_unit(const HeldShard& held, bool is_distinct) const;
   const IdStream& stream_of(int owner, const HeldShard& held) const;
+  bool stays_here(const HeldShard& held, Unit unit, Wire wire) const;
   void size_vectors();
   std::int64_t vector_bytes_a_peer(Wire wire) const;
-  void look_up_own_copies();
+  void look_up_own();
   void place_arrived(int owner, const HeldShard& held, const float* vectors);
   void pool_arrived_rows();
   void gather_gradient(int owner, const HeldShard& held, float* vectors) const;
+  struct Workspace {  // of one thread's update
+    RowGroups groups;
+    std::vector<const float*> gradients;  // [bags]
+    std::vector<float> decoded;
+  };
+  OptimizerStep optimizer_of(const HeldShard& held, std::int64_t step, float rate_factor) const;
+  void group_gradients(std::size_t own, std::span<const std::int64_t> offsets, Workspace& work) const;
+  void update_all(std::span<const std::size_t> own, std::span<const std::vector<std::int64_t>> offsets,
+                  std::int64_t step, float rate_factor);
   bool splits_row_statistic(std::int64_t table) const;
   std::vector<std::vector<float>> exchange_squares(std::span<const std::size_t> split,
                                                    std::span<const SplitRowUpdate> updates);
@@ -133,8 +143,8 @@ class ShardedEmbedding {
   std::vector<float> scratch_;  // one shard's vectors between arithmetic and wire
   /// Exact mode: where the rows of a bag arrived, by table that needs it, [ids of its feature].
   std::vector<std::vector<const float*>> arrived_rows_;
-  std::vector<float> arrived_;  // decoded rows that arrived_rows_ points to
-  RowGroups groups_;
+  std::vector<float> arrived_;          // decoded rows that arrived_rows_ points to
+  std::vector<Workspace> workspaces_;   // [thread]
 };
 
 }  // namespace swallowtail

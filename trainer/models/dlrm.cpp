@@ -7,6 +7,7 @@
 #include "trainer/embedding/table_options.h"
 #include "trainer/models/dlrm_pass.h"
 #include "trainer/models/layers.h"
+#include "trainer/models/reads_texts.h"
 
 namespace swallowtail {
 
@@ -17,9 +18,11 @@ struct DlrmOptions {
   std::vector<std::int64_t> bottom, top;  // hidden widths
   bool dot = true, itself = false, linear = false;
   double dropout = 0;
+  std::vector<TextEncoderOptions> texts;
+  bool words_move = true;
 };
 
-class Dlrm : public Model {
+class Dlrm : public Model, public ReadsTexts {
  public:
   Dlrm(const DlrmOptions& options, std::span<const EmbeddingTable> tables) : options_(options) {
     vectors_ = static_cast<std::int64_t>(options_.linear ? tables.size() / 2 : tables.size());
@@ -35,7 +38,9 @@ class Dlrm : public Model {
         projections_[t] =
             register_module("projection_" + std::to_string(t),
                             torch::nn::Linear(torch::nn::LinearOptions(tables[t].dim, options_.dim).bias(false)));
-    const std::int64_t features = vectors_ + (options_.dense > 0 ? 1 : 0);
+    for (const TextEncoderOptions& text : options_.texts)
+      texts_.push_back(register_module("text_" + std::to_string(texts_.size()), TextEncoder(text)));
+    const std::int64_t features = vectors_ + std::ssize(texts_) + (options_.dense > 0 ? 1 : 0);
     const InteractionShape shape{0, options_.dim, options_.itself, options_.dense > 0};
     const std::int64_t inputs = options_.dot ? interaction_width(features, shape) : features * options_.dim;
     std::vector<std::int64_t> widths = options_.top;
@@ -55,6 +60,12 @@ class Dlrm : public Model {
     if (options_.dense > 0) vectors.push_back(input.bottom.defined() ? input.bottom : bottom(input));
     for (std::int64_t t = 0; t < vectors_; ++t)
       vectors.push_back(projections_[t] ? projections_[t]->forward(input.pooled[t]) : input.pooled[t]);
+    const std::vector<std::int64_t> no_words(static_cast<std::size_t>(input.dense.size(0)) + 1, 0);
+    for (std::size_t t = 0; t < texts_.size(); ++t) {
+      const TextDropout drop{{input.seed, input.step, random::purpose("text") + t}, input.first_sample};
+      vectors.push_back(texts_[t]->forward(texts_of(input, t, no_words), options_.words_move && input.training,
+                                           input.training ? &drop : nullptr));
+    }
     const torch::Tensor crossed =
         options_.dot ? dot_interaction(vectors, options_.itself, options_.dense > 0) : torch::cat(vectors, 1);
     torch::Tensor logits = top_mlp_->forward(crossed, input);  // [B, L]
@@ -66,9 +77,36 @@ class Dlrm : public Model {
     return logits;
   }
 
+  std::optional<DlrmNetwork> network(const float* parameters) override {
+    if (projects() || !texts_.empty() || options_.labels != 1) return {};
+    const auto layers_of = [&](Mlp& mlp) {
+      std::vector<NetworkLayer> layers;
+      for (const auto& layer : mlp->layers())
+        layers.push_back({layer->weight.size(1), layer->weight.size(0), layer->weight.data_ptr<float>() - parameters,
+                          layer->bias.data_ptr<float>() - parameters});
+      return layers;
+    };
+    DlrmNetwork made{.dense = options_.dense,
+                     .dim = options_.dim,
+                     .vectors = vectors_,
+                     .dot = options_.dot,
+                     .itself = options_.itself,
+                     .bottom = bottom_mlp_ ? layers_of(bottom_mlp_) : std::vector<NetworkLayer>{},
+                     .top = layers_of(top_mlp_),
+                     .dropout = options_.dropout,
+                     .dropout_layer = top_mlp_->layer_key()};
+    if (dense_linear_.defined()) made.dense_linear = dense_linear_.data_ptr<float>() - parameters;
+    return made;
+  }
+
+  void read_texts(std::span<const JaggedIds> texts, std::int64_t first_sample) override {
+    batch_texts_ = texts;
+    first_text_ = first_sample;
+  }
+  std::vector<TextEncoder> text_encoders() override { return texts_; }
+
   std::unique_ptr<DensePass> dense_pass() override {
-    const bool projects = std::ranges::any_of(projections_, [](const auto& of) { return !of.is_empty(); });
-    if (projects || options_.labels != 1) return nullptr;
+    if (projects() || !texts_.empty() || options_.labels != 1) return nullptr;
     return std::make_unique<DlrmPass>(DlrmParts{.dense = options_.dense,
                                                 .dim = options_.dim,
                                                 .vectors = vectors_,
@@ -80,11 +118,26 @@ class Dlrm : public Model {
   }
 
  private:
+  bool projects() const {
+    return std::ranges::any_of(projections_, [](const auto& of) { return !of.is_empty(); });
+  }
+
+  TextsView texts_of(const ModelInput& input, std::size_t column, std::span<const std::int64_t> no_words) const {
+    if (batch_texts_.empty()) return {{}, no_words};
+    const JaggedIds& all = batch_texts_[column];
+    return {
+        all.values,
+        std::span(all.offsets).subspan(static_cast<std::size_t>(input.first_sample - first_text_), no_words.size())};
+  }
+
   DlrmOptions options_;
   std::int64_t vectors_ = 0;  // tables that take part in the interaction
   Mlp bottom_mlp_{nullptr}, top_mlp_{nullptr};
   std::vector<torch::nn::Linear> projections_;  // null where the table's dim is the model's
-  torch::Tensor dense_linear_;                  // [dense, L]
+  std::vector<TextEncoder> texts_;
+  std::span<const JaggedIds> batch_texts_;  // of the batch that forward() is about
+  std::int64_t first_text_ = 0;
+  torch::Tensor dense_linear_;  // [dense, L]
 };
 
 }  // namespace
@@ -115,16 +168,27 @@ std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& 
   options.itself = experiment.boolean("model.interaction_itself");
   options.linear = experiment.boolean("model.linear");
   options.dropout = experiment.number("model.dropout");
+  options.words_move = !experiment.boolean("model.text.frozen");
+  for (const TextColumn& column : shape.texts)
+    options.texts.push_back({.rows = column.rows,
+                             .dim = experiment.integer("model.text.dim"),
+                             .widths = experiment.integers("model.text.widths"),
+                             .maps = experiment.integer("model.text.maps"),
+                             .outputs = options.dim,
+                             .dropout = experiment.number("model.text.dropout")});
 
-  const std::int64_t features = static_cast<std::int64_t>(shape.categorical.size()) + (options.dense > 0 ? 1 : 0);
+  const std::int64_t features = std::ssize(shape.categorical) + std::ssize(shape.texts) + (options.dense > 0 ? 1 : 0);
   if (features == 0)
-    throw experiment.error("model.type", "the data have neither dense nor categorical columns",
-                           "name them in data.dense and data.categorical");
+    throw experiment.error("model.type", "the data have neither dense nor categorical columns nor text",
+                           "name them in data.dense, data.categorical or data.text");
   if (options.dot && options.dense == 0 && interaction_pairs(features, options.itself) == 0)
-    throw experiment.error("model.interaction", "one table alone has no pair to interact with",
+    throw experiment.error("model.interaction", "one vector alone has no pair to interact with",
                            "add columns, or set model.interaction: cat");
   auto model = std::make_shared<Dlrm>(options, tables);
-  initialise_linear_layers(*model, static_cast<std::uint64_t>(experiment.integer("seed")));
+  const auto seed = static_cast<std::uint64_t>(experiment.integer("seed"));
+  initialise_linear_layers(*model, seed);
+  auto encoders = model->text_encoders();
+  for (std::size_t t = 0; t < encoders.size(); ++t) encoders[t]->initialise(seed, "text_" + std::to_string(t));
   return model;
 }
 

@@ -1,7 +1,7 @@
 // DLRM: bottom MLP on dense features, pooled embeddings, dot interaction, top MLP. Source: Naumov et al.,
 // arXiv:1906.00091. Beside the paper: per-table dims joined by a projection to model.embedding_dim, `interaction: cat`,
-// dropout in the top MLP, and linear terms (model.linear: one weight a category and a number, as in Wide & Deep,
-// arXiv:1606.07792).
+// dropout in the top MLP, columns of text (text_encoder.h), whose vectors meet the others in the interaction, and
+// linear terms (model.linear: one weight a category and a number, as in Wide & Deep, arXiv:1606.07792).
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
-// DLRM's dense part by hand: what Dlrm::forward and its autograd do, on buffers that live from step to step, with the
-// rows of the batch shared among threads.
+// DLRM's dense part by hand: what Dlrm::forward and its autograd do, on buffers that live from step to step. Threads
+// take rows of the batch, a few at a time all the way to the loss and back, so that they stay in the second-level
+// cache; then, when all rows have passed, each takes its part of the weights' gradients.
 #pragma once
 
 #include <cstdint>
@@ -23,24 +24,32 @@ class DlrmPass : public DensePass {
   explicit DlrmPass(const DlrmParts& parts);
   void begin(const DenseInput& input) override;
   void bottom(std::int64_t begin, std::int64_t end) override;
-  void forward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled, float* logits) override;
-  void backward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,
-                std::span<float* const> pooled_gradients, const float* logit_gradients) override;
+  double train(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,
+               std::span<float* const> pooled_gradients, float* logits, const StepHooks& hooks) override;
 
  private:
-  void interact(const RowRange& rows, std::span<const float* const> pooled);
-  void interact_backward(const RowRange& rows, std::span<const float* const> pooled,
-                         std::span<float* const> pooled_gradients);
+  struct Vectors {  // of the batch, and their gradients: one pointer a table
+    std::span<const float* const> pooled;
+    std::span<float* const> gradients;
+  };
+  void bottom_rows(const RowRange& rows);
+  void interact(const RowRange& rows, const Vectors& vectors);
+  void interact_backward(const RowRange& rows, const Vectors& vectors);
+  void add_linear(const RowRange& rows, const Vectors& vectors, float* logits) const;
+  void linear_backward(std::int64_t begin, std::int64_t end);
 
   DlrmParts parts_;
   std::optional<PlainMlp> bottom_;
   PlainMlp top_;
   DenseInput input_;
   int threads_ = 1;
+  std::int64_t bottom_end_ = 0;                    // rows below have their first vector
+  bool is_fresh_ = false;                          // no part of this step has been trained, and input.fresh
   std::vector<float> dense_;                       // [samples, padded(dense)]
-  std::vector<float> first_, first_gradient_;      // [samples, dim] the bottom's vector
+  std::vector<float> first_, first_gradient_;      // [samples, padded(dim)] the bottom's vector
   std::vector<float> crossed_, crossed_gradient_;  // [samples, padded(width)]
-  std::vector<float> plain_, top_gradient_;        // [samples, width] as the kernel writes it; [samples, padded(1)]
+  std::vector<float> logit_gradients_;             // [samples]
+  std::vector<float> top_gradient_;                // [samples, padded(1)]
 };
 
 }  // namespace swallowtail

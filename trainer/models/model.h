@@ -5,6 +5,7 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "kernels/dropout.h"
 #include "trainer/config/experiment.h"
 #include "trainer/data/batch.h"
+#include "trainer/device/dlrm_network.h"
 #include "trainer/embedding/embedding_table.h"
 #include "trainer/models/dense_pass.h"
 
@@ -35,6 +37,9 @@ class Model : public torch::nn::Module {
   virtual torch::Tensor forward(const ModelInput& input) = 0;  // [B, L] logits
   /// Forward and backward by hand, for training; null where the model leaves them to autograd. Outlived by the model.
   virtual std::unique_ptr<DensePass> dense_pass() { return nullptr; }
+  /// The model for a device, its places counted from `parameters`, the first of the flat array that holds all of them;
+  /// nothing where the model has no part for devices.
+  virtual std::optional<DlrmNetwork> network(const float* /*parameters*/) { return {}; }
 };
 
 struct ModelEntry {

@@ -17,7 +17,9 @@ namespace swallowtail {
 
 namespace {
 
-constexpr std::int64_t kNarrow = 64;  // inputs up to here: BLAS is faster at the transposed weight gradient
+constexpr std::int64_t kNarrow = 64;     // inputs up to here: BLAS is faster at the transposed weight gradient
+constexpr std::int64_t kWideRows = 512;  // from here on padded rows gain more than copying them costs
+constexpr std::int64_t kOutputs = 16;    // that threads deal out together
 
 SWALLOWTAIL_EACH_ISA void add_bias(float* y, const float* bias, std::int64_t columns) {
   for (std::int64_t j = 0; j < columns; ++j) y[j] += bias[j];
@@ -59,14 +61,20 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
          &ld_c);
 }
 
+Part part_of(std::int64_t begin, std::int64_t end, std::int64_t step, std::int64_t thread, std::int64_t of) noexcept {
+  const std::int64_t steps = (end - begin + step - 1) / step;
+  return {std::min(end, begin + steps * thread / of * step), std::min(end, begin + steps * (thread + 1) / of * step)};
+}
+
 std::int64_t PlainMlp::inputs() const { return mlp_->layers().front()->weight.size(1); }
 std::int64_t PlainMlp::outputs() const { return mlp_->layers().back()->weight.size(0); }
 
-void PlainMlp::begin(std::int64_t rows, int threads) {
+void PlainMlp::begin(std::int64_t rows, int threads, bool fresh) {
   const auto& modules = mlp_->layers();
   layers_.resize(modules.size());
   has_part_.assign(static_cast<std::size_t>(threads), 0);
-  const auto gradient_of = [](const torch::Tensor& parameter) {
+  adds_ = !fresh;
+  const auto gradient_of = [&](const torch::Tensor& parameter) {
     if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
     return parameter.grad().data_ptr<float>();
   };
@@ -81,12 +89,11 @@ void PlainMlp::begin(std::int64_t rows, int threads) {
     layer.relu = i + 1 < layers_.size() || mlp_->relu_last();
     layer.transposed = layer.in < kNarrow;
     const std::int64_t in = padded(layer.in);
-    layer.direct = threads == 1 && !layer.transposed && in == layer.in;
-    if (in != layer.in) {
+    layer.wide = !layer.transposed && in != layer.in && rows >= kWideRows;
+    if (layer.wide) {
       layer.wide_weight.resize(static_cast<std::size_t>(layer.out * in));  // what is behind the inputs stays zero
       for (std::int64_t o = 0; o < layer.out; ++o)
         std::copy_n(layer.weight + o * layer.in, layer.in, layer.wide_weight.data() + o * in);
-      layer.weight = layer.wide_weight.data();
     }
     const auto size = static_cast<std::size_t>(rows * padded(layer.out));
     if (layer.output.size() < size) {
@@ -94,9 +101,8 @@ void PlainMlp::begin(std::int64_t rows, int threads) {
       layer.gradient.assign(size, 0.0F);
     }
     layer.mask.resize(layer.relu && mlp_->dropout() > 0 ? static_cast<std::size_t>(rows * layer.out) : 0);
-    layer.weights.resize(static_cast<std::size_t>(threads));
+    layer.scratch.resize(layer.transposed || layer.wide ? static_cast<std::size_t>(layer.out * in) : 0);
     layer.biases.resize(static_cast<std::size_t>(threads));
-    for (auto& weights : layer.weights) weights.resize(layer.direct ? 0 : static_cast<std::size_t>(layer.out * in));
     for (auto& biases : layer.biases) biases.assign(static_cast<std::size_t>(layer.out), 0.0F);
   }
 }
@@ -108,8 +114,8 @@ void PlainMlp::forward(const RowRange& rows, const float* x, const DenseInput& i
     Layer& layer = layers_[i];
     const std::int64_t out = padded(layer.out);
     float* y = layer.output.data() + rows.begin * out;
-    gemm(false, true, count, layer.out, layer.in, x + rows.begin * stride, stride, layer.weight, padded(layer.in),
-         false, y, out);
+    gemm(false, true, count, layer.out, layer.in, x + rows.begin * stride, stride, layer.weight, layer.in, false, y,
+         out);
     for (std::int64_t row = 0; row < count; ++row)
       (layer.relu ? add_bias_relu : add_bias)(y + row * out, layer.bias, layer.out);
     if (!layer.mask.empty()) {
@@ -123,7 +129,7 @@ void PlainMlp::forward(const RowRange& rows, const float* x, const DenseInput& i
   }
 }
 
-void PlainMlp::backward(const RowRange& rows, const float* x, float* output_gradient, float* x_gradient) {
+void PlainMlp::backward(const RowRange& rows, float* output_gradient, float* x_gradient) {
   const std::int64_t count = rows.end - rows.begin;
   const auto thread = static_cast<std::size_t>(rows.thread);
   has_part_[thread] = 1;
@@ -141,37 +147,61 @@ void PlainMlp::backward(const RowRange& rows, const float* x, float* output_grad
       else
         add(bias, of, layer.out);
     }
-    const float* from = (i == 0 ? x : layers_[i - 1].output.data()) + rows.begin * in;
-    float* weight = layer.direct ? layer.weight_gradient : layer.weights[thread].data();
-    if (layer.transposed)
-      gemm(true, false, in, layer.out, count, from, in, gradient, out, false, weight, layer.out);
-    else
-      gemm(true, false, layer.out, in, count, gradient, out, from, in, layer.direct, weight, in);
     float* to = i == 0 ? x_gradient : layers_[i - 1].gradient.data();
-    if (to != nullptr)
-      gemm(false, false, count, in, layer.out, gradient, out, layer.weight, in, false, to + rows.begin * in, in);
+    if (to == nullptr) continue;
+    if (layer.wide)
+      gemm(false, false, count, in, layer.out, gradient, out, layer.wide_weight.data(), in, false, to + rows.begin * in,
+           in);
+    else
+      gemm(false, false, count, layer.in, layer.out, gradient, out, layer.weight, layer.in, false, to + rows.begin * in,
+           in);
+  }
+}
+
+void PlainMlp::weight_gradients(const RowRange& rows, int of, const float* x, const float* output_gradient) {
+  const std::int64_t count = rows.end - rows.begin;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const auto [first, end] = part_of(0, layer.out, kOutputs, rows.thread, of);
+    if (first == end) continue;
+    const std::int64_t in = padded(layer.in), out = padded(layer.out), outputs = end - first;
+    const float* from = (i == 0 ? x : layers_[i - 1].output.data()) + rows.begin * in;
+    const float* gradient =
+        (i + 1 == layers_.size() ? output_gradient : layer.gradient.data()) + rows.begin * out + first;
+    float* to = layer.weight_gradient + first * layer.in;
+    if (layer.transposed) {
+      gemm(true, false, layer.in, outputs, count, from, in, gradient, out, false, layer.scratch.data() + first,
+           layer.out);
+      for (std::int64_t o = 0; o < outputs; ++o)
+        for (std::int64_t c = 0; c < layer.in; ++c) {
+          const float value = layer.scratch[static_cast<std::size_t>(c * layer.out + first + o)];
+          to[o * layer.in + c] = adds_ ? to[o * layer.in + c] + value : value;
+        }
+    } else if (layer.wide) {
+      float* wide = layer.scratch.data() + first * in;
+      gemm(true, false, outputs, in, count, gradient, out, from, in, false, wide, in);
+      for (std::int64_t o = 0; o < outputs; ++o) {
+        if (adds_)
+          add(to + o * layer.in, wide + o * in, layer.in);
+        else
+          std::copy_n(wide + o * in, layer.in, to + o * layer.in);
+      }
+    } else {
+      gemm(true, false, outputs, layer.in, count, gradient, out, from, in, adds_, to, layer.in);
+    }
+    if (!adds_) std::fill_n(layer.bias_gradient + first, outputs, 0.0F);
+    for (std::size_t thread = 0; thread < has_part_.size(); ++thread) {
+      if (!has_part_[thread]) continue;
+      float* part = layer.biases[thread].data() + first;
+      add(layer.bias_gradient + first, part, outputs);
+      std::fill_n(part, outputs, 0.0F);
+    }
   }
 }
 
 void PlainMlp::finish() {
-  for (Layer& layer : layers_) {
-    const std::int64_t in = padded(layer.in);
-    for (std::size_t thread = 0; thread < has_part_.size(); ++thread) {
-      if (!has_part_[thread]) continue;
-      add(layer.bias_gradient, layer.biases[thread].data(), layer.out);
-      std::ranges::fill(layer.biases[thread], 0.0F);
-      if (layer.direct) continue;
-      const float* part = layer.weights[thread].data();
-      for (std::int64_t o = 0; o < layer.out; ++o) {
-        float* row = layer.weight_gradient + o * layer.in;
-        if (layer.transposed)
-          for (std::int64_t c = 0; c < layer.in; ++c) row[c] += part[c * layer.out + o];
-        else
-          add(row, part + o * in, layer.in);
-      }
-    }
-  }
   std::ranges::fill(has_part_, 0);
+  adds_ = true;
 }
 
 }  // namespace swallowtail

@@ -17,6 +17,12 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
 /// Floats from row to row of a matrix of so many columns: a whole number of vectors, where BLAS is fastest.
 constexpr std::int64_t padded(std::int64_t columns) noexcept { return (columns + 15) / 16 * 16; }
 
+/// Part `thread` of `of` of [begin, end), in whole steps of `step`.
+struct Part {
+  std::int64_t begin = 0, end = 0;
+};
+Part part_of(std::int64_t begin, std::int64_t end, std::int64_t step, std::int64_t thread, std::int64_t of) noexcept;
+
 /// Rows [begin, end) are one thread's; calls for disjoint rows with different `thread` may run at once.
 struct RowRange {
   std::int64_t begin = 0, end = 0;
@@ -27,14 +33,17 @@ class PlainMlp {
  public:
   explicit PlainMlp(MlpImpl& mlp) : mlp_(&mlp) {}
 
-  /// Room for `rows` samples and gradients of `threads`; takes the weights as they are now.
-  void begin(std::int64_t rows, int threads);
+  /// Room for `rows` samples and `threads`; takes the weights as they are now.
+  void begin(std::int64_t rows, int threads, bool fresh);
   /// x [rows of the batch, padded(inputs)], zeros behind the inputs.
   void forward(const RowRange& rows, const float* x, const DenseInput& input);
   /// output_gradient [rows of the batch, padded(outputs)], overwritten. x_gradient [rows of the batch, padded(inputs)]
-  /// or null where it is not wanted.
-  void backward(const RowRange& rows, const float* x, float* output_gradient, float* x_gradient);
-  /// Adds the threads' gradients, in their order, to the parameters'. After every backward.
+  /// or null where it is not wanted; what is behind the inputs is anything.
+  void backward(const RowRange& rows, float* output_gradient, float* x_gradient);
+  /// Adds the gradients of rows [rows.begin, rows.end), which have all gone through backward(), to the parameters':
+  /// part rows.thread of `of`, each part once and perhaps at the same time. output_gradient: as backward() left it.
+  void weight_gradients(const RowRange& rows, int of, const float* x, const float* output_gradient);
+  /// After all parts of weight_gradients().
   void finish();
 
   std::int64_t inputs() const;
@@ -45,21 +54,22 @@ class PlainMlp {
   struct Layer {
     std::int64_t in = 0, out = 0;
     bool relu = true;
-    bool transposed = false;                  // its weight gradient is kept as [in, out]
-    bool direct = false;                      // its weight gradient is added to the parameter's own, [out, in]
-    const float* weight = nullptr;            // [out, padded(in)]
-    const float* bias = nullptr;              // [out]
-    std::vector<float> wide_weight;           // where the parameter's own rows are not padded
-    std::vector<float> output, mask;          // [rows, padded(out)]; mask [rows, out]: dropout's, or empty
-    std::vector<float> gradient;              // [rows, padded(out)] of the output
-    std::vector<std::vector<float>> weights;  // [thread] gradient of the weight
-    std::vector<std::vector<float>> biases;   // [thread][out]
+    bool transposed = false;                 // its weight gradient is computed as [in, out]
+    bool wide = false;                       // computed with padded rows, [out, padded(in)]
+    const float* weight = nullptr;           // [out, in]
+    const float* bias = nullptr;             // [out]
+    std::vector<float> wide_weight;          // [out, padded(in)], where `wide`
+    std::vector<float> output, mask;         // [rows, padded(out)]; mask [rows, out]: dropout's, or empty
+    std::vector<float> gradient;             // [rows, padded(out)] of the output
+    std::vector<float> scratch;              // where the weight gradient is computed, where that is not in place
+    std::vector<std::vector<float>> biases;  // [thread][out]
     float *weight_gradient = nullptr, *bias_gradient = nullptr;
   };
 
   MlpImpl* mlp_;
   std::vector<Layer> layers_;
-  std::vector<char> has_part_;  // [thread] since finish()
+  std::vector<char> has_part_;  // [thread] its biases hold something
+  bool adds_ = true;            // to what stands in the parameters' gradients
 };
 
 }  // namespace swallowtail

@@ -7,6 +7,7 @@ namespace swallowtail {
 void AutogradPass::begin(const DenseInput& input) {
   input_ = input;
   parts_.clear();
+  has_trained_ = false;
 }
 
 void AutogradPass::bottom(std::int64_t begin, std::int64_t end) {
@@ -20,30 +21,31 @@ void AutogradPass::bottom(std::int64_t begin, std::int64_t end) {
   parts_[begin].input = std::move(input);
 }
 
-void AutogradPass::forward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled, float* logits) {
-  Part& part = parts_.at(begin);
-  for (std::size_t t = 0; t < tables_.size(); ++t) {
-    const std::int64_t dim = tables_[t].dim;
-    part.input.pooled.push_back(
-        torch::from_blob(const_cast<float*>(pooled[t]) + begin * dim, {end - begin, dim}).set_requires_grad(true));
-  }
-  part.output = model_.forward(part.input);
-  const torch::Tensor flat = part.output.detach().contiguous();
-  std::copy_n(flat.data_ptr<float>(), end - begin, logits);
-}
-
-void AutogradPass::backward(std::int64_t begin, std::int64_t end, std::span<const float* const> /*pooled*/,
-                            std::span<float* const> pooled_gradients, const float* logit_gradients) {
-  const Part part = std::move(parts_.at(begin));
+double AutogradPass::train(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,
+                           std::span<float* const> pooled_gradients, float* logits, const StepHooks& hooks) {
+  if (!parts_.contains(begin)) bottom(begin, end);
+  Part part = std::move(parts_.at(begin));
   parts_.erase(begin);
   // Pooled vectors are leaves whose gradients land where the embedding sends them from; autograd adds to them.
   for (std::size_t t = 0; t < tables_.size(); ++t) {
     const std::int64_t dim = tables_[t].dim;
+    torch::Tensor vectors =
+        torch::from_blob(const_cast<float*>(pooled[t]) + begin * dim, {end - begin, dim}).set_requires_grad(true);
     float* gradient = pooled_gradients[t] + begin * dim;
     std::fill_n(gradient, (end - begin) * dim, 0.0F);
-    part.input.pooled[t].mutable_grad() = torch::from_blob(gradient, {end - begin, dim});
+    vectors.mutable_grad() = torch::from_blob(gradient, {end - begin, dim});
+    part.input.pooled.push_back(std::move(vectors));
   }
-  part.output.backward(torch::from_blob(const_cast<float*>(logit_gradients), {end - begin, 1}));
+  const torch::Tensor output = model_.forward(part.input);
+  const torch::Tensor flat = output.detach().contiguous();
+  std::copy_n(flat.data_ptr<float>(), end - begin, logits);
+  if (hooks.progress) hooks.progress();
+  std::vector<float> logit_gradients(static_cast<std::size_t>(end - begin));
+  const double loss = hooks.loss(begin, end, logits, logit_gradients.data());
+  if (input_.fresh && !has_trained_) model_.zero_grad(/*set_to_none=*/false);
+  has_trained_ = true;
+  output.backward(torch::from_blob(logit_gradients.data(), {end - begin, 1}));
+  return loss;
 }
 
 }  // namespace swallowtail

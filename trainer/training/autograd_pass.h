@@ -17,20 +17,19 @@ class AutogradPass : public DensePass {
       : model_(model), tables_(tables), dense_(dense) {}
   void begin(const DenseInput& input) override;
   void bottom(std::int64_t begin, std::int64_t end) override;
-  void forward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled, float* logits) override;
-  void backward(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,
-                std::span<float* const> pooled_gradients, const float* logit_gradients) override;
+  double train(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,
+               std::span<float* const> pooled_gradients, float* logits, const StepHooks& hooks) override;
 
  private:
   struct Part {
     ModelInput input;
-    torch::Tensor output;
   };
 
   Model& model_;
   std::span<const EmbeddingTable> tables_;
   std::int64_t dense_;
   DenseInput input_;
+  bool has_trained_ = false;            // a part of this step
   std::map<std::int64_t, Part> parts_;  // by first sample
 };
 

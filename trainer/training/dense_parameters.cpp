@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/finite.h"
 #include "trainer/embedding/table_options.h"
 
 namespace swallowtail {
@@ -42,6 +43,7 @@ DenseParameters::DenseParameters(torch::nn::Module& model, const Experiment& exp
 void DenseParameters::zero_gradient() { std::ranges::fill(gradient_, 0.0F); }
 
 std::optional<std::string> DenseParameters::non_finite_gradient() const {
+  if (!has_non_finite(gradient_)) return {};
   for (const Entry& entry : entries_)
     for (std::int64_t i = entry.first; i < entry.first + entry.size; ++i)
       if (!std::isfinite(gradient_[i])) return entry.name;

@@ -43,6 +43,7 @@ class DenseParameters {
   /// Exchanges weights and average; a second call undoes it. For evaluation of the average.
   void swap_average();
   double learning_rate() const noexcept { return optimizer_.learning_rate; }
+  const OptimizerStep& optimizer() const noexcept { return optimizer_; }  // the base rate
 
  private:
   std::vector<Entry> entries_;

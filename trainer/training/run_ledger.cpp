@@ -13,16 +13,25 @@ RunLedger::RunLedger(const std::filesystem::path& run_dir, const Experiment& exp
   ledger_ = Ledger::open(run_dir / kLedgerName, std::move(key));
 }
 
-void RunLedger::begin(const Session& session, const std::string& command, const std::optional<Checkpoint>& resumed) {
+RunOrigin origin_of(const Session& session, const std::string& command) {
+  return {command,
+          session.experiment.to_yaml(),
+          session.data.fingerprint,
+          tables_of_run(session),
+          session.ranks.world_size(),
+          static_cast<std::int64_t>(session.seed)};
+}
+
+void RunLedger::begin(const RunOrigin& origin, const std::optional<Checkpoint>& resumed) {
   if (!ledger_) return;
-  json payload = {{"command", command},
-                  {"experiment_sha256", sha256(session.experiment.to_yaml())},
+  json payload = {{"command", origin.command},
+                  {"experiment_sha256", sha256(origin.experiment_yaml)},
                   {"program_version", SWALLOWTAIL_VERSION},
                   {"program_sha256", sha256_of_file("/proc/self/exe")},
-                  {"data_sha256", session.data.fingerprint},
-                  {"plan_sha256", sha256(tables_of_run(session).dump())},
-                  {"world_size", session.ranks.world_size()},
-                  {"seed", session.seed}};
+                  {"data_sha256", origin.data},
+                  {"plan_sha256", sha256(origin.tables.dump())},
+                  {"world_size", origin.world_size},
+                  {"seed", origin.seed}};
   if (resumed) payload.update({{"step", resumed->step()}, {"manifest_sha256", resumed->digest()}});
   ledger_->append(resumed ? "resume" : "run", payload);
 }

@@ -14,13 +14,22 @@
 
 namespace swallowtail {
 
+/// What a run is made of, beside the program.
+struct RunOrigin {
+  std::string command, experiment_yaml, data;  // data: their fingerprint
+  nlohmann::json tables;                       // with their sharding
+  int world_size = 1;
+  std::int64_t seed = 0;
+};
+RunOrigin origin_of(const Session& session, const std::string& command);
+
 class RunLedger {
  public:
   /// Errors: damaged where the run's ledger is; usage where run.signing_key holds no key.
   RunLedger(const std::filesystem::path& run_dir, const Experiment& experiment, bool writes);
 
-  /// The run begins, or goes on from `resumed`: what it is made of.
-  void begin(const Session& session, const std::string& command, const std::optional<Checkpoint>& resumed);
+  /// The run begins, or goes on from `resumed`.
+  void begin(const RunOrigin& origin, const std::optional<Checkpoint>& resumed);
   void checkpoint(const SaveRecord& record, const std::string& digest);
   void evaluation(std::int64_t step, const std::string& split, const std::string& weights, const MetricValues& values);
   void end(const RunState& state, const std::string& summary_text);

@@ -15,6 +15,7 @@ json to_json(const RunState& state) {
           {"best_step", state.best_step},
           {"best_metric", state.best_metric ? json(*state.best_metric) : json(nullptr)},
           {"worse_in_a_row", state.worse_in_a_row},
+          {"validated_step", state.validated_step},
           {"epoch_loss", state.epoch_loss}};
 }
 
@@ -27,6 +28,7 @@ RunState run_state_from_json(const json& saved) {
   state.best_step = saved.at("best_step");
   if (!saved.at("best_metric").is_null()) state.best_metric = saved.at("best_metric").get<double>();
   state.worse_in_a_row = saved.at("worse_in_a_row");
+  state.validated_step = saved.at("validated_step");
   state.epoch_loss = saved.at("epoch_loss");
   return state;
 }

@@ -24,8 +24,9 @@ struct RunState {
   std::int64_t samples = 0;     // samples trained on
   std::int64_t best_step = -1;  // step of the best validation, -1: none yet
   std::optional<double> best_metric;
-  std::int64_t worse_in_a_row = 0;  // validations since the best one
-  double epoch_loss = 0;            // sum over the samples of the epoch so far
+  std::int64_t worse_in_a_row = 0;   // validations since the best one
+  std::int64_t validated_step = -1;  // of the last validation: a stop on request comes before the one that is due
+  double epoch_loss = 0;             // sum over the samples of the epoch so far
 };
 
 nlohmann::json to_json(const RunState& state);

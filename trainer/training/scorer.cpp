@@ -98,7 +98,8 @@ Scores score(Session& session, const Dataset& dataset, std::int64_t step, bool a
   const std::int64_t batch_samples = experiment.has("evaluation.batch_size")
                                          ? experiment.integer("evaluation.batch_size")
                                          : experiment.integer("train.batch_size");
-  if (averaged) {
+  if (averaged && session.device) session.device->settle(step);
+  if (averaged && !session.device) {
     session.embedding.settle(step);
     session.dense.swap_average();
   }
@@ -120,7 +121,7 @@ Scores score(Session& session, const Dataset& dataset, std::int64_t step, bool a
     batch_sizes.push_back(session.share.sizes(here));
     for (int rank = 0; rank < ranks.world_size(); ++rank) counts[rank] += batch_sizes.back()[rank];
   }
-  if (averaged) session.dense.swap_average();
+  if (averaged && !session.device) session.dense.swap_average();
 
   const Tag tag{"scores", step};
   std::vector<std::int64_t> weighted{weights.empty() ? 0 : 1};

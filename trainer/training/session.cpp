@@ -3,6 +3,7 @@
 #include "parallel/all_to_all/measure_costs.h"
 #include "trainer/planning/run_plan.h"
 #include "trainer/training/autograd_pass.h"
+#include "trainer/training/device_run.h"
 #include "trainer/training/table_pieces.h"
 #include "trainer/training/threads.h"
 
@@ -25,6 +26,15 @@ EmbeddingOptions embedding_options(const Experiment& experiment, Communicator& r
   return options;
 }
 
+/// The model's tables; whole where one rank holds them on a device.
+std::vector<EmbeddingTable> tables_of(const Experiment& experiment, const DataShape& shape, const Communicator& ranks,
+                                      const DeviceChoice& choice) {
+  std::vector<EmbeddingTable> tables = find_model(experiment).embedding_tables(experiment, shape);
+  if (choice.on_device && ranks.world_size() == 1)
+    for (EmbeddingTable& table : tables) table.sharding = Sharding::table_wise;
+  return tables;
+}
+
 std::unique_ptr<DensePass> dense_pass(Session& session) {
   auto by_hand = session.experiment.boolean("train.autograd") ? nullptr : session.model->dense_pass();
   if (by_hand) return by_hand;
@@ -34,11 +44,12 @@ std::unique_ptr<DensePass> dense_pass(Session& session) {
 
 }  // namespace
 
-Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
+Session::Session(const Experiment& from, Data opened, Communicator& all_ranks, const DeviceChoice& where)
     : experiment(from),
       ranks((set_threads(from, all_ranks), all_ranks)),
+      choice(where),
       data(std::move(opened)),
-      tables(find_model(experiment).embedding_tables(experiment, data.train->shape())),
+      tables(tables_of(experiment, data.train->shape(), ranks, choice)),
       model(find_model(experiment).make(experiment, data.train->shape(), tables)),
       embedding(tables, plan_run(experiment, data.train->shape(), tables, ranks), embedding_options(experiment, ranks),
                 ranks),
@@ -50,6 +61,7 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks)
       overlap(experiment.boolean("parallel.overlap")),
       averaging(experiment.number("train.average_decay") > 0) {
   if (experiment.boolean("checkpoint.incremental")) forget_changes(embedding);
+  if (choice.on_device) use_device(*this);
 }
 
 }  // namespace swallowtail

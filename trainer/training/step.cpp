@@ -6,6 +6,8 @@
 #include <string>
 
 #include "parallel/deterministic_reduce.h"
+#include "trainer/training/device_run.h"
+#include "trainer/models/reads_texts.h"
 
 namespace swallowtail {
 
@@ -69,6 +71,7 @@ bool has_bad_gradient(Session& session, std::int64_t step, bool skip_bad) {
 }  // namespace
 
 StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clock) {
+  if (session.device) return device_train_step(session, input, clock);
   clock.begin_step(input.step);
   Communicator& ranks = session.ranks;
   ShardedEmbedding& embedding = session.embedding;
@@ -94,16 +97,21 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
     return std::pair(begin - rank_start, end - rank_start);
   };
   DensePass& pass = *session.pass;
-  session.dense.zero_gradient();
+  // In fixed order chunks are summed apart; else the first chunk with samples overwrites what stands there.
+  const bool is_fresh = !session.share.deterministic() && input.batch.size > 0;
+  if (!is_fresh) session.dense.zero_gradient();
   {
     const auto timed = clock.time(StepPhase::forward_backward);
+    if (auto* const reader = dynamic_cast<ReadsTexts*>(session.model.get()))
+      reader->read_texts(input.batch.texts, rank_start);
     pass.begin({.samples = input.batch.size,
                 .dense = input.batch.dense.data(),
                 .seed = session.seed,
                 .step = input.step,
                 .first_sample = rank_start,
-                .fixed_order = session.share.deterministic()});
-    for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
+                .fixed_order = session.share.deterministic(),
+                .fresh = is_fresh});
+    for (std::int64_t chunk = first_chunk; chunk < end_chunk && ranks.world_size() > 1; ++chunk) {
       const auto [begin, end] = local_samples(chunk);
       if (begin < end) pass.bottom(begin, end);
       embedding.progress();
@@ -119,7 +127,7 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
   // ranks only copies and no order of summation can change a bit.
   std::vector<double> chunk_losses(static_cast<std::size_t>(chunks) + 1, 0.0);
   chunk_losses.back() = input.stop_requested ? 1 : 0;
-  std::vector<float> logits(static_cast<std::size_t>(input.batch.size)), logit_gradients(logits.size());
+  std::vector<float> logits(static_cast<std::size_t>(input.batch.size));
   {
     const auto timed = clock.time(StepPhase::forward_backward);
     std::vector<const float*> pooled;
@@ -128,17 +136,19 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
       pooled.push_back(embedding.pooled(table).data());
       pooled_gradients.push_back(embedding.pooled_gradient(table).data());
     }
+    const StepHooks hooks{
+        .loss =
+            [&](std::int64_t begin, std::int64_t end, const float* of, float* logit_gradients) {
+              const auto count = static_cast<std::size_t>(end - begin);
+              return loss_sum(session.loss, {of, count}, part(input.batch.labels, begin, end),
+                              part(input.batch.weights, begin, end), 1.0 / static_cast<double>(input.batch_samples),
+                              {logit_gradients, count});
+            },
+        .progress = [&] { embedding.progress(); }};
     for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
       const auto [begin, end] = local_samples(chunk);
-      if (begin < end) {
-        pass.forward(begin, end, pooled, logits.data() + begin);
-        embedding.progress();
-        chunk_losses[chunk] = loss_sum(
-            session.loss, part(logits, begin, end), part(input.batch.labels, begin, end),
-            part(input.batch.weights, begin, end), 1.0 / static_cast<double>(input.batch_samples),
-            std::span(logit_gradients).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
-        pass.backward(begin, end, pooled, pooled_gradients, logit_gradients.data() + begin);
-      }
+      if (begin < end)
+        chunk_losses[chunk] = pass.train(begin, end, pooled, pooled_gradients, logits.data() + begin, hooks);
       if (session.share.deterministic()) {
         tree.add(chunk, session.dense.gradient());
         session.dense.zero_gradient();
@@ -208,15 +218,21 @@ StepOutcome train_step(Session& session, const StepInput& input, PhaseClock& clo
 torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step,
                            bool averaged) {
   const torch::NoGradGuard no_grad;
+  if (session.device) {
+    const std::vector<float> logits = session.device->predict(batch, averaged);
+    return torch::tensor(logits).view({-1, 1});
+  }
   session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step, false);
   session.embedding.lookup(averaged);
   const auto [first_chunk, end_chunk] = session.share.rank_chunks(batch_samples, session.ranks.rank());
   const std::int64_t rank_start = session.share.rank_samples(batch_samples, session.ranks.rank()).first;
+  if (auto* const reader = dynamic_cast<ReadsTexts*>(session.model.get())) reader->read_texts(batch.texts, rank_start);
   std::vector<torch::Tensor> parts;
   for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
     const auto [global_begin, global_end] = session.share.chunk_samples(batch_samples, chunk);
     if (global_begin == global_end) continue;
     ModelInput input = chunk_input(session, batch, global_begin - rank_start, global_end - rank_start);
+    input.first_sample = global_begin;
     add_pooled(session, input, global_begin - rank_start, global_end - rank_start);
     parts.push_back(session.model->forward(input));
   }

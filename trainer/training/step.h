@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "trainer/data/batch.h"
 #include "trainer/training/phase_clock.h"
@@ -29,6 +30,7 @@ struct StepOutcome {
   double loss = 0;              // mean over the global batch, the same on every rank
   bool stop_requested = false;  // on any rank
   bool skipped = false;         // not finite, and train.on_nonfinite is skip: nothing was updated
+  std::string note{};           // for the log: the loss scale changed
 };
 
 /// Errors: numbers, naming step and sample, parameter or table row, where loss or gradient is not finite.

@@ -12,6 +12,7 @@ namespace {
 constexpr std::array kSignals{SIGUSR1, SIGTERM, SIGINT};
 volatile std::sig_atomic_t asked = 0;
 std::array<struct sigaction, kSignals.size()> before;
+int depth = 0;  // one run may train others within it: the outermost one sets and gives back
 
 void ask(int signal) {
   if (signal == SIGINT && asked != 0) _exit(128 + SIGINT);
@@ -21,6 +22,7 @@ void ask(int signal) {
 }  // namespace
 
 StopSignal::StopSignal() {
+  if (depth++ > 0) return;
   asked = 0;
   struct sigaction action {};
   action.sa_handler = ask;
@@ -29,6 +31,7 @@ StopSignal::StopSignal() {
 }
 
 StopSignal::~StopSignal() {
+  if (--depth > 0) return;
   for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before[i], nullptr);
 }
 

@@ -4,7 +4,8 @@
 
 namespace swallowtail {
 
-/// While it lives, the signals ask instead of killing. One at a time.
+/// While it lives, the signals ask instead of killing. Several may live, the inner ones ending first: all of them see the
+/// wish.
 class StopSignal {
  public:
   StopSignal();

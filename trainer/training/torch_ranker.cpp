@@ -6,6 +6,7 @@
 
 #include "parallel/deterministic_reduce.h"
 #include "trainer/data/sample_order.h"
+#include "trainer/rankers/before_step.h"
 #include "trainer/training/batch_share.h"
 #include "trainer/training/dense_parameters.h"
 
@@ -27,6 +28,7 @@ class TorchRanker final : public Ranker {
   std::int64_t epoch_samples() const override { return network_->epoch_samples(); }
 
   double train_step(const RankerStep& step) override {
+    if (auto* const early = dynamic_cast<BeforeStep*>(network_.get())) early->before_step({step.step, step.first == 0});
     const auto [first_chunk, end_chunk] = share_.rank_chunks(step.size, input_.ranks.rank());
     const std::int64_t chunks = share_.chunks(step.size);
     const SampleOrder order(network_->epoch_samples(), {}, seed_, step.epoch);
@@ -91,6 +93,10 @@ class TorchRanker final : public Ranker {
       all.push_back({"dense/" + entry.name, "F32", entry.shape,
                      std::as_writable_bytes(dense_.weights().subspan(static_cast<std::size_t>(entry.first),
                                                                      static_cast<std::size_t>(entry.size)))});
+    for (const auto& buffer : network_->named_buffers())
+      all.push_back({"buffer/" + buffer.key(), "F32", buffer.value().sizes().vec(),
+                     std::as_writable_bytes(std::span(buffer.value().data_ptr<float>(),
+                                                      static_cast<std::size_t>(buffer.value().numel())))});
     all.push_back({"dense_optimizer_state",
                    "F32",
                    {static_cast<std::int64_t>(dense_.state().size())},

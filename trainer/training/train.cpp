@@ -10,6 +10,7 @@
 #include "trainer/planning/run_plan.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"
+#include "trainer/training/device_run.h"
 #include "trainer/training/memory_bill.h"
 #include "trainer/training/run_files.h"
 #include "trainer/training/run_ledger.h"
@@ -17,6 +18,7 @@
 #include "trainer/training/session.h"
 #include "trainer/training/training.h"
 #include "trainer/training/training_loop.h"
+#include "trainer/training/word_start.h"
 
 namespace swallowtail {
 
@@ -67,6 +69,7 @@ std::optional<Checkpoint> resume(Session& session, const fs::path& folder, bool 
     throw Error{ExitCode::data, "the data have changed since the checkpoint was saved", folder.string(),
                 "restore the data files, or start again with --force"};
   report.note(fmt::format("resuming after step {}", checkpoint->step()));
+  send_to_device(session);
   return checkpoint;
 }
 
@@ -76,6 +79,7 @@ void load_best(Session& session, const RunState& state, const fs::path& folder) 
   const auto steps = checkpoint_steps(folder / "checkpoints");
   if (std::ranges::find(steps, state.best_step) == steps.end()) return;
   restore(Checkpoint::open(folder / "checkpoints", state.best_step), session.dense, session.embedding);
+  send_to_device(session);
 }
 
 ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
@@ -92,15 +96,17 @@ ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
 json train(const Experiment& experiment, const TrainRequest& request, Communicator& ranks) {
   const auto start = std::chrono::steady_clock::now();
   check_metric_names(experiment);
+  const DeviceChoice choice = choose_device(experiment, ranks);
   if (request.dry_run) return dry_run(experiment, ranks);
   const fs::path folder = run_folder(experiment);
   const auto directory = open_run(folder, experiment, request, ranks);
-  Data data = open_data(experiment, folder, ranks, request.resume);
+  const bool is_linked = link_prepared(request.prepared, folder, ranks);
+  Data data = open_data(experiment, folder, ranks, request.resume || is_linked);
   if (data.train->size() == 0)
     throw experiment.error("data.train", "the training data have no sample", "check the files and data.on_bad_row");
   const json bill = bill_of(experiment, data.train->shape(), ranks);
   refuse_what_does_not_fit(bill);
-  Session session(experiment, std::move(data), ranks);
+  Session session(experiment, std::move(data), ranks, choice);
 
   const bool root = ranks.rank() == 0;
   RunReport report({.run_dir = folder,
@@ -113,9 +119,11 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
     std::optional<Checkpoint> resumed;
     if (request.resume) resumed = resume(session, folder, request.strict, report);
     if (resumed) state = run_state_from_json(resumed->state());
-    ledger.begin(session, request.command, resumed);
+    if (!resumed) start_words(session);
+    ledger.begin(origin_of(session, request.command), resumed);
   }
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
+  if (!session.choice.note.empty()) report.note(session.choice.note);
   if (ranks.world_size() > 1)
     report.note(fmt::format("all_to_all {}: {}", experiment.text("parallel.all_to_all"),
                             session.embedding.all_to_all().describe()));
@@ -132,7 +140,7 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   summary["experiment"] = experiment.text("name");
   summary["command"] = request.command;
   summary["world_size"] = ranks.world_size();
-  summary["device"] = "cpu";
+  summary["device"] = session.choice.name;
   summary["seed"] = experiment.integer("seed");
   summary["steps"] = state.step;
   summary["samples"] = state.samples;

@@ -19,6 +19,8 @@ struct TrainRequest {
   bool dry_run = false;  // validate everything, return the memory bill, write nothing
   bool quiet = false;    // no progress on standard error
   std::string command;   // the command line, for summary.json
+  std::filesystem::path prepared{};  // what another run has made of the same data (its prepared/), if it is there
+  std::string ablate{};  // of SAP: the part that is left out
 };
 
 /// Trains and returns `summary.json` (DESIGN section 5) on every rank; with dry_run the memory bill instead.

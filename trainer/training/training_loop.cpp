@@ -8,6 +8,7 @@
 
 #include "trainer/checkpoint/retention.h"
 #include "trainer/data/sample_order.h"
+#include "trainer/training/device_run.h"
 #include "trainer/training/step.h"
 #include "trainer/training/table_pieces.h"
 
@@ -82,8 +83,11 @@ bool TrainingLoop::every(std::int64_t steps, const RunState& state, bool epoch_e
 
 void TrainingLoop::run(RunState& state) {
   bool goes_on = state.step < total_steps_ && !stopped_early(state);
+  if (goes_on && state.step > 0 && state.validated_step != state.step &&
+      every(session_.experiment.integer("evaluation.every_steps"), state, state.batch == 0))
+    goes_on = validate(state);  // it was due when the run was told to stop
   while (goes_on) goes_on = run_epoch(state) && state.step < total_steps_;
-  if (validated_step_ != state.step) validate(state);
+  if (state.validated_step != state.step) validate(state);
   if (saves_) save(state);
   finish_save();
   if (steady_seconds_ > 0) figures_.steady_samples_per_s = static_cast<double>(steady_samples_) / steady_seconds_;
@@ -134,6 +138,7 @@ bool TrainingLoop::run_epoch(RunState& state) {
       steady_seconds_ += seconds;
       steady_samples_ += global;
     }
+    if (!outcome.note.empty()) report_.note(outcome.note);
     if (outcome.skipped) {
       ++figures_.skipped_steps;
       report_.note(fmt::format("step {} was skipped: loss or gradient is not finite", state.step));
@@ -189,7 +194,7 @@ void TrainingLoop::log_step(const RunState& state, double loss, double rate_fact
 }
 
 bool TrainingLoop::validate(RunState& state) {
-  validated_step_ = state.step;
+  state.validated_step = state.step;
   if (!session_.data.validation) return true;
   MetricValues values;
   {
@@ -225,6 +230,7 @@ bool TrainingLoop::validate(RunState& state) {
 void TrainingLoop::save(RunState& state) {
   if (saved_step_ == state.step) return;
   const auto timed = clock_.time(StepPhase::checkpoint);
+  fetch_from_device(session_);
   saved_step_ = state.step;
   SaveRecord record{state.step, saved_state(session_, state)};
   if (session_.ranks.rank() == 0) record.state["ledger"] = ledger_.head();

@@ -65,7 +65,7 @@ class TrainingLoop {
   std::int64_t full_step_ = -1;  // the last full checkpoint of this process, -1: none that is good
   std::string full_digest_;
   int failed_in_a_row_ = 0;
-  std::int64_t saved_step_ = -1, validated_step_ = -1;
+  std::int64_t saved_step_ = -1;
   std::int64_t steady_samples_ = 0;
   double steady_seconds_ = 0;
 };

@@ -44,10 +44,17 @@ class HeldSamples final : public Dataset {
     rows(samples_->dense, out.dense);
     rows(samples_->labels, out.labels);
     rows(samples_->weights, out.weights);
-    out.ids.resize(samples_->ids.size());
-    for (std::size_t f = 0; f < out.ids.size(); ++f) {
-      const JaggedIds& from = samples_->ids[f];
-      JaggedIds& to = out.ids[f];
+    copy_bags(samples, samples_->ids, out.ids);
+    copy_bags(samples, samples_->texts, out.texts);
+  }
+
+ private:
+  static void copy_bags(std::span<const std::int64_t> samples, const std::vector<JaggedIds>& all,
+                        std::vector<JaggedIds>& out) {
+    out.resize(all.size());
+    for (std::size_t f = 0; f < all.size(); ++f) {
+      const JaggedIds& from = all[f];
+      JaggedIds& to = out[f];
       to.values.clear();
       to.weights.clear();
       to.offsets.assign(1, 0);
@@ -61,7 +68,6 @@ class HeldSamples final : public Dataset {
     }
   }
 
- private:
   DataShape shape_;
   std::shared_ptr<const Batch> samples_;
 };

@@ -1,0 +1,217 @@
+// Runs of SAP from the experiment to their files: the same on any number of ranks, stopped in any stage, explained,
+// ablated, and for users who are in no training.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "parallel/local_communicator.h"
+#include "tests/unit/data/temporary_directory.h"
+#include "trainer/training/ranking.h"
+#include "trainer/training/sap_studies.h"
+#include "trainer/training/sap_workshop.h"
+
+namespace swallowtail {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using test::read_text;
+using test::TemporaryDirectory;
+
+const std::string kSap =
+    "data: {source: interactions, train: rows.csv, items: items.csv, users: users.csv, split: {by: leave_one_out}}\n"
+    "run: {dir: run}\n"
+    "report: {tensorboard: false, html: false}\n"
+    "evaluation: {k: [5]}\n"
+    "model: {type: sap}\n"
+    "sap:\n"
+    "  strata: {count: 2, smallest: 5, rank: 2}\n"
+    "  pool: {per_component: 10, limit: 20}\n"
+    "  product: {steps: 4, negatives: 3, hidden: [6]}\n"
+    "  graph: {steps: 10}\n"
+    "  components:\n"
+    "    knn: {settings: [model.type=item_knn, model.shrink=1]}\n"
+    "    gru: {experiment: gru.yaml, settings: [train.epochs=2]}\n"
+    "    mf: {settings: [model.type=bpr_mf, model.embedding_dim=4, train.batch_size=64, train.epochs=2, "
+    "train.chunk=16]}\n";
+
+/// Two kinds of users, to be told apart by their group, with a taste for items of one parity.
+void write_data(const TemporaryDirectory& directory) {
+  std::string rows = "user,item,timestamp,rating\n", users = "user,age,group\n", items = "item,kinds\n";
+  for (int user = 0; user < 80; ++user) {
+    users += fmt::format("u{},{},{}\n", user, 20 + user % 30, user % 2 ? "odd" : "even");
+    for (int i = 0; i < 8 + user % 5; ++i)
+      rows += fmt::format("u{},i{},{},{}\n", user, (user % 2) + 2 * ((user * 5 + i * 3) % 14), i * 10 + user,
+                          1 + (user + i) % 5);
+  }
+  for (int item = 0; item < 30; ++item) items += fmt::format("i{},{}|{}\n", item, item % 2 ? "odd" : "even", item % 5);
+  directory.write("rows.csv", rows);
+  directory.write("users.csv", users);
+  directory.write("items.csv", items);
+  directory.write("gru.yaml",
+                  "data: {source: interactions, train: nothing.csv}\n"
+                  "model: {type: gru4rec, embedding_dim: 8, sequence_length: 6, hidden_dim: 8, layers: 1}\n"
+                  "train: {batch_size: 16, epochs: 9, chunk: 8, optimizer: adam, learning_rate: 0.01}\n");
+}
+
+Experiment experiment_in(const TemporaryDirectory& directory, std::vector<std::string> overrides = {}) {
+  overrides.emplace_back("train.threads=1");
+  return Experiment::parse(kSap, overrides, "experiment.yaml", directory.path());
+}
+
+json train_in(const TemporaryDirectory& directory, int world = 1, const std::vector<std::string>& overrides = {},
+              bool resume = false, const std::string& ablate = {}) {
+  const Experiment experiment = experiment_in(directory, overrides);
+  json summary;
+  run_ranks(world, [&](Communicator& ranks) {
+    const json mine =
+        train_ranking(experiment, {.resume = resume, .force = !resume, .quiet = true, .ablate = ablate}, ranks);
+    if (ranks.rank() == 0) summary = mine;
+  });
+  return summary;
+}
+
+json comparable(const json& summary) {
+  json kept;
+  for (const char* key : {"validation", "test", "slices", "stages", "components", "pool"}) kept[key] = summary.at(key);
+  return kept;
+}
+
+TEST(SapRun, IsTheSameOnAnyNumberOfRanksAndEveryStageIsThere) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json one = train_in(directory);
+  for (const char* stage : {"strata", "product", "graph", "reorder", "calibration"})
+    EXPECT_TRUE(one.at("stages").contains(stage)) << stage;
+  EXPECT_EQ(one.at("components").size(), 3U);
+  EXPECT_GT(one.at("pool").at("recall").get<double>(), 0.5);
+  const std::string resolved = read_text(directory.path() / "run" / "experiment.yaml");
+  EXPECT_NE(resolved.find("model.hidden_dim=8"), std::string::npos) << "a component's settings stand in the run";
+  EXPECT_EQ(resolved.find("gru.yaml"), std::string::npos);
+  for (const int world : {2, 4}) EXPECT_EQ(comparable(train_in(directory, world)), comparable(one)) << world;
+}
+
+TEST(SapRun, GoesOnInAnyStage) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json whole = comparable(train_in(directory));
+  const fs::path run = directory.path() / "run";
+  // As if it had been stopped before a stage: what comes later is not there.
+  const std::vector<std::vector<fs::path>> lost{
+      {run / "stages" / "calibration"},
+      {run / "stages" / "graph", run / "stages" / "reorder"},
+      {run / "components" / "knn" / "component.json", run / "stages" / "product"},
+      {run / "meta", run / "components", run / "stages"}};
+  for (const auto& parts : lost) {
+    fs::remove_all(run / "checkpoints");
+    for (const fs::path& part : parts) fs::remove_all(part);
+    EXPECT_EQ(comparable(train_in(directory, 2, {}, true)), whole) << parts.front();
+  }
+}
+
+TEST(SapRun, AnotherSettingMakesItsStageAnew) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json before = train_in(directory);
+  fs::remove_all(directory.path() / "run" / "checkpoints");
+  const json after = train_in(directory, 1, {"sap.graph.enabled=false"}, true);
+  EXPECT_EQ(after.at("stages").at("product"), before.at("stages").at("product"));
+  EXPECT_TRUE(after.at("stages").at("graph").empty());
+}
+
+TEST(SapRun, EvaluateAndRecommendGiveTheSameListsWithReasons) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json summary = train_in(directory);
+  const fs::path run = directory.path() / "run";
+  const auto rank = make_single_rank();
+  const json evaluated = evaluate_ranking({.run_dir = run}, *rank);
+  EXPECT_EQ(evaluated.at("metrics").at("test"), summary.at("test"));
+  const json component = evaluate_ranking({.run_dir = run / "components" / "gru"}, *rank);
+  EXPECT_TRUE(component.at("metrics").contains("test")) << "a component is a run of its own";
+
+  const json answer = recommend({.run_dir = run, .users = {"u3"}, .k = 5}, *rank);
+  ASSERT_EQ(answer.at("items").size(), 5U);
+  std::set<std::string> shown;
+  double before = std::numeric_limits<double>::infinity();
+  for (const json& item : answer.at("items")) {
+    shown.insert(item.at("item"));
+    EXPECT_LT(item.at("score").get<double>(), before);
+    before = item.at("score");
+    double shares = 0;
+    for (const json& reason : item.at("reasons"))
+      if (reason.contains("component")) shares += reason.at("share").get<double>();
+    EXPECT_NEAR(shares, 1, 1e-6) << item;
+  }
+  EXPECT_EQ(shown.size(), 5U);
+  EXPECT_EQ(recommend({.run_dir = run, .users = {"nobody"}, .k = 3}, *rank).at("items").size(), 3U);
+}
+
+TEST(SapRun, AblationsReuseComponentsAndAreCompared) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json whole = train_in(directory);
+  const fs::path run = directory.path() / "run";
+  const auto rank = make_single_rank();
+  const AblationRequest request{.runs = {run}, .names = {"no_graph", "knn", "equal_weights"}, .quiet = true};
+  const json table = ablate_sap(request, *rank).at("ablation");
+  ASSERT_EQ(table.size(), 4U);
+  EXPECT_EQ(table[0].at("name"), "full");
+  EXPECT_EQ(table[0].at("metrics").at("test").at("ndcg@5"), whole.at("test").at("ndcg@5"));
+  EXPECT_EQ(table[0].at("difference"), 0);
+  for (const json& line : table) {
+    EXPECT_LE(line.at("low"), line.at("difference"));
+    EXPECT_LE(line.at("difference"), line.at("high"));
+  }
+  EXPECT_FALSE(fs::exists(run / "ablations" / "no_graph" / "components")) << "the run's own are taken";
+  EXPECT_EQ(ablate_sap(request, *rank).at("ablation"), table) << "a second time, from what was trained";
+  EXPECT_THROW(ablate_sap({.runs = {run}, .names = {"gates"}, .quiet = true}, *rank), Error);
+}
+
+TEST(SapRun, LeavesOutWhatTheUserNames) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json without = train_in(directory, 1, {}, false, "gru");
+  ASSERT_EQ(without.at("components").size(), 2U);
+  for (const json& component : without.at("components")) EXPECT_NE(component.at("name"), "gru");
+}
+
+TEST(SapRun, WrongComponentsAreTold) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const auto refusal = [&](const std::vector<std::string>& overrides) {
+    try {
+      train_in(directory, 1, overrides);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      return error.message();
+    }
+    return std::string();
+  };
+  EXPECT_NE(refusal({"sap.components.x.enabled=true"}).find("nothing says what component 'x' is"), std::string::npos);
+  EXPECT_NE(refusal({"sap.components.x.settings=[model.type=sap]"}).find("is of type sap"), std::string::npos);
+  EXPECT_NE(refusal({"sap.pool.sources=[nobody]"}).find("no component 'nobody'"), std::string::npos);
+}
+
+TEST(ColdUsers, AreServedByWhatIsKnownOfTheirGroup) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const auto rank = make_single_rank();
+  const Experiment experiment = experiment_in(
+      directory,
+      {"run.dir=" + (directory.path() / "cold").string(),
+       "sap.components.youtube.settings=[model.type=youtube, model.embedding_dim=8, 'model.tower=[16]', "
+       "train.batch_size=32, train.chunk=16, train.epochs=12, train.optimizer=adam, train.learning_rate=0.02]"});
+  const json answer = measure_cold_users(experiment, {.folds = 2, .known = {0, 2}, .quiet = true}, *rank);
+  ASSERT_EQ(answer.at("results").size(), 2U);
+  for (const json& line : answer.at("results")) {
+    EXPECT_EQ(line.at("users"), 80);
+    // Half of the items are of the other taste, and groups say which.
+    EXPECT_GT(line.at("low").get<double>(), 0) << line;
+  }
+}
+
+}  // namespace
+}  // namespace swallowtail
