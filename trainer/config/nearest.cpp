@@ -14,6 +14,14 @@ char folded(char c) {
   return c == '-' ? '_' : c;
 }
 
+/// What a file names may hold line feeds, and an error is one line.
+std::string on_one_line(std::string_view name) {
+  std::string text(name);
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
+  return text;
+}
+
 }  // namespace
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -50,10 +58,10 @@ std::string nearest(std::string_view word, std::span<const std::string_view> kno
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
-  if (const std::string best = nearest(word, known); !best.empty()) return "did you mean '" + best + "'?";
+  if (const std::string best = nearest(word, known); !best.empty()) return "did you mean '" + on_one_line(best) + "'?";
   if (known.empty() || known.size() > kShortList) return {};
   std::string list = known.size() == 1 ? "known is " : "known are ";
-  for (std::size_t i = 0; i < known.size(); ++i) list.append(i == 0 ? "" : ", ").append(known[i]);
+  for (std::size_t i = 0; i < known.size(); ++i) list.append(i == 0 ? "" : ", ").append(on_one_line(known[i]));
   return list;
 }
 

@@ -31,10 +31,10 @@ struct MapEntry;
 struct Node {
   enum class Shape { null, scalar, list, map };
   Shape shape = Shape::null;
-  std::string text = {};               // of a scalar
-  bool is_quoted = false;              // a scalar in quotes or a block is text, whatever it looks like
-  std::vector<Node> items = {};        // of a list
-  std::vector<MapEntry> entries = {};  // of a map, in the order of the file
+  std::string text = {};          // of a scalar
+  bool is_quoted = false;         // a scalar in quotes or a block is text, whatever it looks like
+  std::vector<Node> items = {};   // of a list
+  std::vector<MapEntry> entries;  // of a map, in the order of the file; of a type to come, so not "= {}"
   Place place = {};
 
   bool is_plain_scalar() const { return shape == Shape::scalar && !is_quoted; }

@@ -24,6 +24,11 @@ constexpr std::array kSectionPages{
     SectionPage{"report", "What is shown and written beside the checkpoints.", "report: {log_every_steps: 50}"},
     SectionPage{"plan", "What `swallowtail plan` takes for the dense part; training reads none of it.",
                 "plan: {precision: bf16, cross_layers: 3, cross_rank: 512}"},
+    SectionPage{"sap", "The stages of SAP, for model.type: sap.",
+                "sap: {strata: {count: 3}, pool: {limit: 300}, reorder: {method: xquad, diversity: 0.2}}"},
+    SectionPage{"tune", "What `swallowtail tune` searches; training reads none of it.",
+                "tune: {method: tpe, parameters: [{key: train.learning_rate, kind: log_uniform, low: 1e-4, "
+                "high: 0.1}]}"},
     SectionPage{"run", "Where the run stands.", "run: {dir: runs/first}"},
 };
 
@@ -89,7 +94,8 @@ std::vector<std::string_view> SchemaNode::child_names() const {
 const std::vector<const Key*>& all_keys() {
   static const auto keys = [] {
     std::vector<const Key*> all;
-    for (const auto section : {data_keys(), interaction_keys(), model_keys(), train_keys(), ranking_keys()})
+    for (const auto section : {data_keys(), interaction_keys(), model_keys(), text_keys(), train_keys(), ranking_keys(),
+                               sap_keys(), search_keys()})
       for (const Key& key : section) all.push_back(&key);
     return all;
   }();

@@ -1,6 +1,7 @@
 // The schema of the experiment file: every key stands here once, in schema_data.cpp,
-// schema_interactions.cpp, schema_model.cpp, schema_ranking.cpp or schema_train.cpp. Validation (resolve.h), defaults, to_yaml(),
-// --help-config and configs/REFERENCE.md (reference.h) are made from it.
+// schema_interactions.cpp, schema_model.cpp, schema_ranking.cpp, schema_sap.cpp, schema_search.cpp, schema_text.cpp or
+// schema_train.cpp. Validation (resolve.h), defaults, to_yaml(), --help-config and configs/REFERENCE.md (reference.h) are
+// made from it.
 #pragma once
 
 #include <limits>
@@ -65,8 +66,11 @@ struct SectionPage {
 std::span<const Key> data_keys();
 std::span<const Key> interaction_keys();
 std::span<const Key> ranking_keys();
+std::span<const Key> sap_keys();
+std::span<const Key> text_keys();
 std::span<const Key> model_keys();
 std::span<const Key> train_keys();
+std::span<const Key> search_keys();
 
 /// Top-level sections in the order of the page, the root first.
 std::span<const SectionPage> section_pages();

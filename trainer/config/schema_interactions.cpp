@@ -28,8 +28,18 @@ const std::array kKeys{
     Key{.path = "data.text",
         .kind = Kind::texts,
         .default_value = "[]",
-        .meaning = "interactions: columns of the side tables that are free text; data.dense, data.categorical and "
-                   "data.multi_hot name others; the rest goes by the header's types (name:token) or by its values"},
+        .meaning =
+            "columns of free text: of a csv file for model.type: dlrm, each with a text encoder of its own; of the "
+            "side tables of interactions, or of their training files (reviews), whose texts are joined by item; "
+            "data.dense, data.categorical and data.multi_hot name other columns of side tables; the rest goes by "
+            "the header's types (name:token) or by its values"},
+    Key{.path = "data.images",
+        .kind = Kind::texts,
+        .default_value = "[]",
+        .meaning =
+            "interactions: the column of data.items that names image files (PNG or JPEG), from the folder of that "
+            "table; an image that cannot be read is reported in quarantine.tsv, and its item has none",
+        .length = {0, 1}},
     Key{.path = "data.min_rating",
         .kind = Kind::number,
         .default_value = "null",

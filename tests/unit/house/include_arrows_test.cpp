@@ -42,24 +42,37 @@ const std::vector<Room> kRooms{
     {"trainer/ranking/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/"},
      {}},
-    // Those of them that torch computes.
+    // The stages of SAP, which compose rankers: without torch as well.
+    {"trainer/sap/",
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/",
+      "trainer/ranking/"},
+     {}},
+    // Those models that torch computes.
     {"trainer/rankers/",
-     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/embedding/", "trainer/ranking/"},
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/embedding/", "trainer/ranking/",
+      "trainer/sap/", "trainer/models/text_encoder.h", "trainer/models/image_encoder.h"},
      kTorch},
+    // Searches over experiments: what is tried next, and what has come of it.
+    {"trainer/tuning/", {"kernels/", "parallel/error.h", "trainer/config/", "trainer/files/"}, {}},
     // Plans on paper: from what the experiment and the data say, without a model, a batch or a rank.
     {"trainer/planning/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
      {}},
-    {"trainer/checkpoint/", {"parallel/", "trainer/files/"}, {}},
+    // A rank's work on a device: without torch, without files.
+    {"trainer/device/",
+     {"kernels/", "parallel/error.h", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/"},
+     {}},
+    {"trainer/checkpoint/", {"kernels/", "parallel/", "trainer/files/"}, {}},
     {"trainer/export/", {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/checkpoint/"}, {}},
     // Models know no files and no ranks: of the data, only the batch.
     {"trainer/models/",
-     {"kernels/", "parallel/error.h", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/"},
+     {"kernels/", "parallel/error.h", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/",
+      "trainer/device/dlrm_network.h"},
      kTorch},
     {"trainer/training/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/data/", "trainer/evaluation/",
-      "trainer/report/", "trainer/embedding/", "trainer/ranking/", "trainer/rankers/", "trainer/planning/",
-      "trainer/checkpoint/", "trainer/models/"},
+      "trainer/report/", "trainer/embedding/", "trainer/device/", "trainer/ranking/", "trainer/rankers/", "trainer/sap/",
+      "trainer/planning/", "trainer/tuning/", "trainer/checkpoint/", "trainer/models/"},
      kTorch},
     {"trainer/cli/", {"kernels/", "parallel/", "trainer/"}, {"torch/version.h", "mpi.h"}},
 };
