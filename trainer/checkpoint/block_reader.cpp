@@ -1,13 +1,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <zstd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -28,11 +28,6 @@ constexpr std::int64_t kBlocksAhead = 4;
 constexpr std::int64_t kSector = 4096;  // direct I/O wants addresses, places and sizes that are multiples of it
 // One request at a time leaves a disk idle while its answer is checked; these many are under way.
 constexpr int kReaders = 3;
-constexpr std::size_t kBounceBytes = std::size_t{1} << 20;  // of a reader: together less than a block
-
-struct Free {
-  void operator()(std::byte* memory) const noexcept { std::free(memory); }
-};
 
 }  // namespace
 
@@ -63,9 +58,9 @@ struct BlockReader::Impl {
   }
 
   /// The block as it lies on the disk, checked.
-  void fetch(std::int64_t block, std::span<std::byte> out, std::span<std::byte> bounce = {}) {
+  void fetch(std::int64_t block, std::span<std::byte> out) {
     const auto b = static_cast<std::size_t>(block);
-    if (!read_directly(place[b], out, bounce)) {
+    if (!read_directly(place[b], out)) {
       // The disk brings the next blocks while this one is checked.
       const std::int64_t ahead = std::min(block + kBlocksAhead, index.blocks());
       ::posix_fadvise(file.number(), place[b + 1], place[static_cast<std::size_t>(ahead)] - place[b + 1],
@@ -78,19 +73,20 @@ struct BlockReader::Impl {
                                 index.crc32c[b]));
   }
 
-  /// False where that is not possible here, or fails: the usual way then does it, or says why not. Memory that is not
-  /// aligned is filled through `bounce`, which is.
-  bool read_directly(std::int64_t from, std::span<std::byte> out, std::span<std::byte> bounce) const {
+  /// False where that is not possible here, or fails: the usual way then does it, or says why not.
+  bool read_directly(std::int64_t from, std::span<std::byte> out) const {
     if (!direct.is_open() || from % kSector != 0 || static_cast<std::int64_t>(out.size()) % kSector != 0) return false;
-    const bool is_aligned = reinterpret_cast<std::uintptr_t>(out.data()) % kSector == 0;
-    if (!is_aligned && bounce.empty()) return false;
-    while (!out.empty()) {
-      const std::span<std::byte> part = is_aligned ? out : bounce.first(std::min(bounce.size(), out.size()));
-      if (::pread(direct.number(), part.data(), part.size(), from) != static_cast<ssize_t>(part.size())) return false;
-      if (!is_aligned) std::memcpy(out.data(), part.data(), part.size());
-      out = out.subspan(part.size());
-      from += static_cast<std::int64_t>(part.size());
-    }
+    const auto past = static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(out.data()) % kSector);
+    if (past == 0) return ::pread(direct.number(), out.data(), out.size(), from) == static_cast<ssize_t>(out.size());
+    // Memory that is not aligned: all but the last sector goes to the first aligned place in it and is moved down, so
+    // that one large request does, and no second block is held.
+    alignas(kSector) std::array<std::byte, kSector> last;
+    const std::size_t rest = out.size() - kSector;
+    std::byte* const aligned = out.data() + (kSector - past);
+    const std::array<iovec, 2> parts{{{aligned, rest}, {last.data(), last.size()}}};
+    if (::preadv(direct.number(), parts.data(), 2, from) != static_cast<ssize_t>(out.size())) return false;
+    std::memmove(out.data(), aligned, rest);
+    std::memcpy(out.data() + rest, last.data(), last.size());
     return true;
   }
 
@@ -100,13 +96,10 @@ struct BlockReader::Impl {
     std::mutex mutex;
     std::int64_t failed_block = end;
     std::exception_ptr failure;
-    const bool is_aligned = reinterpret_cast<std::uintptr_t>(out) % kSector == 0;
     const auto work = [&] {
-      const std::unique_ptr<std::byte, Free> bounce(
-          is_aligned ? nullptr : static_cast<std::byte*>(std::aligned_alloc(kSector, kBounceBytes)));
       for (std::int64_t block = next++; block < end; block = next++) try {
           const std::int64_t at = place[static_cast<std::size_t>(block)] - place[static_cast<std::size_t>(first)];
-          fetch(block, {out + at, static_cast<std::size_t>(stored(block))}, {bounce.get(), bounce ? kBounceBytes : 0});
+          fetch(block, {out + at, static_cast<std::size_t>(stored(block))});
         } catch (...) {
           const std::scoped_lock lock(mutex);
           if (block < failed_block) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -63,6 +64,14 @@ struct CheckpointWriter::Impl {
       copies[i].resize(from.size());
       copy_streamed(copies[i].data(), from);
       tensors[i].bytes = copies[i];
+    }
+  }
+
+  void begin() {
+    try {
+      begin_checkpoint(directory, record.step);
+    } catch (const Error& error) {
+      failed_begin = {{"error", error_to_json(error)}};
     }
   }
 
@@ -143,17 +152,15 @@ std::optional<SaveResult> CheckpointWriter::start(const SaveRecord& record, std:
   self.digest.clear();
   self.failure.reset();
   self.must_not_wait = false;
-  if (self.ranks.rank() == 0) try {
-      begin_checkpoint(self.directory, record.step);
-    } catch (const Error& error) {
-      self.failed_begin = {{"error", error_to_json(error)}};
-    }
+  std::future<void> folder;  // rank 0's, made while the state is copied: its syncs take as long as the disk likes
+  if (self.ranks.rank() == 0) folder = std::async(std::launch::async, [&self] { self.begin(); });
+  if (self.options.async) self.copy(mine);
+  if (folder.valid()) folder.wait();
   // Doubles as the barrier after which every rank may write into the folder.
   self.failed_begin = gather_json(self.failed_begin, Tag{"checkpoint folder", record.step}, self.ranks)[0];
   self.is_under_way = true;
   if (!self.failed_begin.is_null()) return before;
   if (self.options.async) {
-    self.copy(mine);
     self.thread = std::thread([&self] { self.write_behind(); });
   } else {
     self.report = write_shard(self.partial(), mine, self.ranks.rank(), self.options.save);
