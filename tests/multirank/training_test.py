@@ -58,6 +58,10 @@ def main():
         print(f"resumed on 3 ranks after 133 steps on 2: {len(losses)} losses equal")
         evaluated = swallowtail(2, "evaluate", parts, "--json")
         assert evaluated["metrics"]["test"] == resumed["test"], f"{evaluated['metrics']['test']} is not {resumed['test']}"
+        last = json.loads((parts / "ledger.jsonl").read_text().splitlines()[-1])
+        assert last["kind"] == "evaluation" and last["payload"]["checkpoint"] == evaluated["checkpoint"], last
+        assert float(last["payload"]["metrics"]["test"]["auc"]) == resumed["test"]["auc"], last
+        assert swallowtail(1, "verify", parts, "--json")["ok"]
 
 
 main()

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <vector>
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/checkpoint.h"
@@ -39,6 +41,25 @@ Recorded recorded(const LedgerCheck& ledger) {
   return last;
 }
 
+std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  std::error_code failed;
+  for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed))
+    if (entry->is_directory(failed)) folders.push_back(entry->path());
+  std::ranges::sort(folders);
+  return folders;
+}
+
+/// Runs that a run has trained as parts of itself: components of SAP, also those without their last interactions, and
+/// folds of a cross-validation.
+std::vector<fs::path> runs_within(const fs::path& run_dir) {
+  std::vector<fs::path> runs;
+  for (const char* kind : {"components", "meta", "folds"})
+    for (const fs::path& folder : folders_in(run_dir / kind))
+      if (fs::exists(folder / "experiment.yaml")) runs.push_back(folder);
+  return runs;
+}
+
 /// What is wrong with a file that the ledger has a digest of; nothing where it is good or was never recorded.
 std::string problem_of(const fs::path& path, const std::string& wanted) {
   if (wanted.empty()) return {};
@@ -58,7 +79,11 @@ json verify_run(const fs::path& run_dir, const LedgerExpectation& expected, int 
   const auto bad = [&](const std::string& what) {
     if (first_bad.is_null()) first_bad = what;
   };
-  const LedgerCheck ledger = check_ledger_file(run_dir / kLedgerName, expected);
+  const std::vector<fs::path> within = runs_within(run_dir);
+  // A cross-validation is its folds: it has nothing of its own to record.
+  const bool is_only_folds = !within.empty() && fs::exists(run_dir / "folds") && !fs::exists(run_dir / "checkpoints") &&
+                             !fs::exists(run_dir / kLedgerName);
+  const LedgerCheck ledger = is_only_folds ? LedgerCheck{} : check_ledger_file(run_dir / kLedgerName, expected);
   if (ledger.first_bad)
     bad(fmt::format("{}:{}: record {}: {}", (run_dir / kLedgerName).string(), *ledger.first_bad + 1, *ledger.first_bad,
                     ledger.fact));
@@ -93,12 +118,26 @@ json verify_run(const fs::path& run_dir, const LedgerExpectation& expected, int 
     }
     checkpoints.push_back(std::move(one));
   }
+  for (const fs::path& stage : folders_in(run_dir / "stages"))  // what SAP has made on the way
+    for (const std::int64_t step : checkpoint_steps(stage)) try {
+        bytes += Checkpoint::open(stage, step).verify(threads);
+      } catch (const Error& error) {
+        bad(fmt::format("{}: {}", error.where(), error.fact()));
+      }
   for (const std::string& problem :
        {problem_of(run_dir / "experiment.yaml", last.experiment), problem_of(run_dir / "summary.json", last.summary)})
     if (!problem.empty()) bad(problem);
+  json runs = json::array();
+  for (const fs::path& one : within) {
+    json result = verify_run(one, {.signer = expected.signer}, threads);
+    if (!result.at("ok").get<bool>()) bad(result.at("first_bad").get<std::string>());
+    bytes += result.at("checked_bytes").get<std::int64_t>();
+    result["run"] = fs::relative(one, run_dir).string();
+    runs.push_back(std::move(result));
+  }
   return {
       {"ok", first_bad.is_null()},        {"first_bad", first_bad},     {"checked_bytes", bytes}, {"head", ledger.head},
-      {"records", ledger.records.size()}, {"checkpoints", checkpoints}, {"notes", notes}};
+      {"records", ledger.records.size()}, {"checkpoints", checkpoints}, {"notes", notes},         {"runs", runs}};
 }
 
 }  // namespace swallowtail

@@ -6,8 +6,10 @@
 #include <filesystem>
 
 #include "trainer/cli/command.h"
+#include "trainer/cli/ledger_record.h"
 #include "trainer/cli/report_text.h"
 #include "trainer/config/experiment.h"
+#include "trainer/files/sha256.h"
 #include "trainer/training/compare.h"
 #include "trainer/training/ranking.h"
 
@@ -24,6 +26,17 @@ constexpr std::array kFlags{
     Flag{"resamples", "N", "with --compare: resamples of the bootstrap and flips of the test; default: 2000"},
 };
 constexpr double kTimeout_s = 300;
+
+/// What was measured of which checkpoint stands in the run's ledger, with the digests of other files that it was on.
+std::string record(const EvaluateRequest& request, const nlohmann::json& result) {
+  nlohmann::json payload = {{"checkpoint", result.at("checkpoint")}, {"metrics", result.at("metrics")}};
+  for (const auto& path : request.data)
+    payload["data"].push_back(
+        {{"file", path.string()}, {"sha256", std::filesystem::is_regular_file(path) ? sha256_of_file(path) : ""}});
+  if (!request.overrides.empty()) payload["overrides"] = request.overrides;
+  return record_in_ledger(request.run_dir, Experiment::load(request.run_dir / "experiment.yaml"), "evaluation",
+                          payload);
+}
 
 /// Whether the run's model ranks items; a folder without a run is left to the evaluation to name.
 bool is_ranking_run(const std::filesystem::path& run_dir) {
@@ -93,6 +106,7 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
   for (const std::string& run_dir : runs) {
     request.run_dir = run_dir;
     all.push_back(is_ranking_run(run_dir) ? evaluate_ranking(request, communicator) : evaluate(request, communicator));
+    if (ranks.rank() == 0) outcome.text += record(request, all.back());
     outcome.text += evaluation_text(all.back());
   }
   outcome.json = runs.size() == 1 ? all[0] : nlohmann::json{{"runs", all}};
@@ -101,21 +115,23 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
 
 }  // namespace
 
-const Command kEvaluate{.name = "evaluate",
-                        .summary = "metrics of a run's checkpoint on validation, test, or other data",
-                        .usage = "RUN [RUN ...] [section.key=value ...] [flags]",
-                        .flags = kFlags,
-                        .notes =
-                            "RUN is a run directory. With several runs --json gives {\"runs\": [...]}.\n"
-                            "--compare takes runs that differ in the seed alone as one entry, averaged by unit "
-                            "first.",
-                        .examples =
-                            "swallowtail evaluate runs/quickstart\n"
-                            "swallowtail evaluate runs/quickstart --checkpoint last --split test --json\n"
-                            "mpirun -n 2 swallowtail evaluate runs/quickstart --predictions predictions.tsv\n"
-                            "swallowtail evaluate runs/quickstart --data monday.csv --data tuesday.csv\n"
-                            "swallowtail evaluate runs/bpr_mf --rankings lists.tsv\n"
-                            "swallowtail evaluate 'runs/bpr_mf-*' 'runs/sasrec-*' --compare",
-                        .run = run};
+const Command kEvaluate{
+    .name = "evaluate",
+    .summary = "metrics of a run's checkpoint on validation, test, or other data",
+    .usage = "RUN [RUN ...] [section.key=value ...] [flags]",
+    .flags = kFlags,
+    .notes =
+        "RUN is a run directory. With several runs --json gives {\"runs\": [...]}. What was measured is\n"
+        "recorded in the run's ledger.\n"
+        "--compare takes runs that differ in the seed alone as one entry, averaged by unit "
+        "first.",
+    .examples =
+        "swallowtail evaluate runs/quickstart\n"
+        "swallowtail evaluate runs/quickstart --checkpoint last --split test --json\n"
+        "mpirun -n 2 swallowtail evaluate runs/quickstart --predictions predictions.tsv\n"
+        "swallowtail evaluate runs/quickstart --data monday.csv --data tuesday.csv\n"
+        "swallowtail evaluate runs/bpr_mf --rankings lists.tsv\n"
+        "swallowtail evaluate 'runs/bpr_mf-*' 'runs/sasrec-*' --compare",
+    .run = run};
 
 }  // namespace swallowtail::cli

@@ -3,16 +3,14 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
-#include <optional>
 #include <thread>
 
-#include "trainer/checkpoint/ledger.h"
 #include "trainer/cli/command.h"
+#include "trainer/cli/ledger_record.h"
 #include "trainer/cli/report_text.h"
 #include "trainer/export/export_onnx.h"
 #include "trainer/export/export_tensors.h"
 #include "trainer/files/durable_file.h"
-#include "trainer/report/run_directory.h"
 
 namespace swallowtail::cli {
 
@@ -61,20 +59,6 @@ std::string inspection_text(const json& found) {
   return text;
 }
 
-/// What was written stands in the run's ledger, unless the run is being trained: then it has another writer.
-std::string record_export(const fs::path& run_dir, const Experiment& experiment, const json& written) {
-  std::optional<RunDirectory> lock;
-  try {
-    lock = RunDirectory::open(run_dir, RunMode::resume);
-  } catch (const Error& error) {
-    return fmt::format("swallowtail: not in the ledger: {}\n", error.fact());
-  }
-  std::optional<SigningKey> key;
-  if (experiment.has("run.signing_key")) key = SigningKey::load(experiment.path("run.signing_key"));
-  Ledger::open(run_dir / kLedgerName, std::move(key))->append("export", written);
-  return {};
-}
-
 Outcome run_alone(const Arguments& arguments) {
   if (arguments.rest().size() != 1)
     throw Error{ExitCode::usage, "one run directory is wanted", "command line", "swallowtail export runs/NAME"};
@@ -107,7 +91,7 @@ Outcome run_alone(const Arguments& arguments) {
     throw Error{ExitCode::usage, fmt::format("unknown format '{}'", format), "command line",
                 "safetensors, numpy or onnx"};
   outcome.json["checkpoint"] = stem;
-  outcome.text = record_export(run_dir, model.experiment(), outcome.json);
+  outcome.text = record_in_ledger(run_dir, model.experiment(), "export", outcome.json);
   outcome.text += fmt::format("swallowtail: wrote {}\n", outcome.json.value("file", outcome.json.value("folder", "")));
   return outcome;
 }

@@ -55,10 +55,12 @@ Outcome verify_runs(const Arguments& arguments) {
     for (const json& note : result.at("notes"))
       outcome.text += fmt::format("swallowtail: {}\n", note.get<std::string>());
     if (result.at("ok").get<bool>()) {
-      outcome.text += fmt::format("swallowtail: {}: {} records and {} checkpoints are good, {} in {:.2f} s; head {}\n",
-                                  run, result.at("records").get<int>(), result.at("checkpoints").size(),
-                                  human_bytes(result.at("checked_bytes").get<double>()), seconds,
-                                  result.at("head").get<std::string>());
+      const std::size_t within = result.at("runs").size();
+      outcome.text += fmt::format(
+          "swallowtail: {}: {} records and {} checkpoints{} are good, {} in {:.2f} s; head {}\n", run,
+          result.at("records").get<int>(), result.at("checkpoints").size(),
+          within > 0 ? fmt::format(", and {} runs within,", within) : "",
+          human_bytes(result.at("checked_bytes").get<double>()), seconds, result.at("head").get<std::string>());
     } else {
       outcome.exit_code = ExitCode::damaged;
       outcome.text += fmt::format("swallowtail: {}: BAD: {}\n", run, result.at("first_bad").get<std::string>());

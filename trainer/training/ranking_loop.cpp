@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 
-#include "trainer/checkpoint/retention.h"
 #include "trainer/checkpoint/writer.h"
 
 namespace swallowtail {
@@ -59,18 +58,7 @@ RankingLoop::RankingLoop(RankingSession& session, RunReport& report, PhaseClock&
       log_every_(session.experiment.integer("report.log_every_steps")),
       schedule_(session.experiment, std::max<std::int64_t>(1, total_steps_)),
       saves_(session.experiment.boolean("checkpoint.enabled")) {
-  const std::int64_t keep = session.experiment.integer("checkpoint.keep");
-  const auto published = [this, keep](const SaveRecord& record, const std::string& digest) {
-    ledger_.checkpoint(record, digest);
-    retire_checkpoints(checkpoints_, keep, {record.state.at("best_step").get<std::int64_t>()});
-  };
-  const Compression compression =
-      session.experiment.text("checkpoint.compression") == "zstd" ? Compression::zstd : Compression::none;
-  if (saves_)
-    writer_.emplace(
-        checkpoints_, session.ranks,
-        WriterOptions{
-            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = published});
+  if (saves_) writer_.emplace(checkpoints_, session.ranks, writer_options(session.experiment, checkpoints_, ledger_));
   if (log_every_ == 0) log_every_ = std::max<std::int64_t>(1, total_steps_ / kLoggedSteps);
 }
 

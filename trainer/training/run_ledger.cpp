@@ -1,5 +1,6 @@
 #include "trainer/training/run_ledger.h"
 
+#include "trainer/checkpoint/retention.h"
 #include "trainer/files/sha256.h"
 
 namespace swallowtail {
@@ -54,6 +55,18 @@ void RunLedger::end(const RunState& state, const std::string& summary_text) {
   if (!ledger_) return;
   ledger_->append("end",
                   {{"step", state.step}, {"best_step", state.best_step}, {"summary_sha256", sha256(summary_text)}});
+}
+
+WriterOptions writer_options(const Experiment& experiment, const std::filesystem::path& checkpoints,
+                             RunLedger& ledger) {
+  const bool is_packed = experiment.text("checkpoint.compression") == "zstd";
+  return {.save = {is_packed ? Compression::zstd : Compression::none},
+          .async = experiment.boolean("checkpoint.async"),
+          .published = [checkpoints, &ledger, keep = experiment.integer("checkpoint.keep")](const SaveRecord& record,
+                                                                                            const std::string& digest) {
+            ledger.checkpoint(record, digest);
+            retire_checkpoints(checkpoints, keep, {record.state.at("best_step").get<std::int64_t>()});
+          }};
 }
 
 }  // namespace swallowtail

@@ -9,6 +9,7 @@
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/ledger.h"
 #include "trainer/checkpoint/save.h"
+#include "trainer/checkpoint/writer.h"
 #include "trainer/training/run_state.h"
 #include "trainer/training/scorer.h"
 
@@ -39,5 +40,9 @@ class RunLedger {
  private:
   std::unique_ptr<Ledger> ledger_;
 };
+
+/// How the experiment wants its checkpoints saved. What is published is recorded in `ledger`, which outlives the
+/// writer, and then older ones leave.
+WriterOptions writer_options(const Experiment& experiment, const std::filesystem::path& checkpoints, RunLedger& ledger);
 
 }  // namespace swallowtail

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <iterator>
 
-#include "trainer/checkpoint/retention.h"
 #include "trainer/data/sample_order.h"
 #include "trainer/training/device_run.h"
 #include "trainer/training/step.h"
@@ -62,18 +61,7 @@ TrainingLoop::TrainingLoop(Session& session, RunReport& report, PhaseClock& cloc
       schedule_(session.experiment, total_steps_),
       saves_(session.experiment.boolean("checkpoint.enabled")),
       is_incremental_(session.experiment.boolean("checkpoint.incremental")) {
-  const std::int64_t keep = session.experiment.integer("checkpoint.keep");
-  const auto published = [this, keep](const SaveRecord& record, const std::string& digest) {
-    ledger_.checkpoint(record, digest);
-    retire_checkpoints(checkpoints_, keep, {record.state.at("best_step").get<std::int64_t>()});
-  };
-  const Compression compression =
-      session.experiment.text("checkpoint.compression") == "zstd" ? Compression::zstd : Compression::none;
-  if (saves_)
-    writer_.emplace(
-        checkpoints_, session.ranks,
-        WriterOptions{
-            .save = {compression}, .async = session.experiment.boolean("checkpoint.async"), .published = published});
+  if (saves_) writer_.emplace(checkpoints_, session.ranks, writer_options(session.experiment, checkpoints_, ledger_));
   if (log_every_ == 0) log_every_ = std::max<std::int64_t>(1, total_steps_ / 1000);
 }
 

@@ -1,0 +1,25 @@
+#include "trainer/cli/ledger_record.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "trainer/checkpoint/ledger.h"
+#include "trainer/report/run_directory.h"
+
+namespace swallowtail::cli {
+
+std::string record_in_ledger(const std::filesystem::path& run_dir, const Experiment& experiment, std::string_view kind,
+                             const nlohmann::json& payload) {
+  try {
+    const auto lock = RunDirectory::open(run_dir, RunMode::resume);
+    std::optional<SigningKey> key;
+    if (experiment.has("run.signing_key")) key = SigningKey::load(experiment.path("run.signing_key"));
+    Ledger::open(run_dir / kLedgerName, std::move(key))->append(kind, payload);
+  } catch (const Error& error) {
+    return fmt::format("swallowtail: the {} is not in the ledger: {}, at {}\n", kind, error.fact(), error.where());
+  }
+  return {};
+}
+
+}  // namespace swallowtail::cli
