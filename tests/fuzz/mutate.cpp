@@ -62,7 +62,7 @@ std::string mutate(std::string text, std::uint64_t seed) {
   };
   for (std::size_t damages = 1 + below(4); damages > 0 && !text.empty(); --damages) {
     const std::size_t at = below(text.size()), length = 1 + below(20);
-    switch (below(9)) {
+    switch (below(10)) {
       case 0:
         text[at] = static_cast<char>(below(256));
         break;
@@ -91,6 +91,15 @@ std::string mutate(std::string text, std::uint64_t seed) {
         std::rotate(text.begin() + static_cast<std::ptrdiff_t>(at),
                     text.begin() + static_cast<std::ptrdiff_t>(at + below(text.size() - at)), text.end());
         break;
+      case 8: {  // a line lost or doubled
+        const std::size_t begin = text.rfind('\n', at) + 1, end = std::min(text.find('\n', at), text.size() - 1) + 1;
+        if (begin >= end) break;
+        if (const std::string line = text.substr(begin, end - begin); below(2) == 0)
+          text.erase(begin, line.size());
+        else
+          text.insert(begin, line);
+        break;
+      }
       default:
         if (below(4) == 0) text.resize(at);
     }

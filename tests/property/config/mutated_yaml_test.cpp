@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <ctime>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "tests/fuzz/mutate.h"
 #include "trainer/config/experiment.h"
 
 namespace swallowtail {
@@ -59,62 +59,13 @@ report: {tensorboard: true}
 )",
 };
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t start = 0; start < text.size();) {
-    const auto end = text.find('\n', start) + 1;
-    lines.push_back(text.substr(start, end - start));
-    start = end;
-  }
-  return lines;
-}
-
-/// One to four damages of the kinds that files suffer: flipped bits, lost, doubled and swapped lines, cuts, and
-/// characters that mean something to YAML.
-std::string damaged(const std::string& good, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random() % bound); };
-  constexpr std::string_view kSyntax = "&*!|>%@`'\"{}[],:?-#\t\n\r ~<=$\\0e.";
-  std::string text = good;
-  for (std::size_t damage = 0, damages = 1 + below(4); damage < damages && !text.empty(); ++damage) {
-    auto lines = lines_of(text + (text.ends_with('\n') ? "" : "\n"));
-    switch (below(7)) {
-      case 0:
-        text[below(text.size())] ^= static_cast<char>(1 << below(8));
-        continue;
-      case 1:
-        text.erase(below(text.size()), 1 + below(8));
-        continue;
-      case 2:
-        text.insert(below(text.size()), 1 + below(3), kSyntax[below(kSyntax.size())]);
-        continue;
-      case 3:
-        text.resize(below(text.size()));
-        continue;
-      case 4:
-        lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(below(lines.size())));
-        break;
-      case 5: {
-        const std::string line = lines[below(lines.size())];
-        lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(below(lines.size())), line);
-        break;
-      }
-      default:
-        std::swap(lines[below(lines.size())], lines[below(lines.size())]);
-    }
-    text.clear();
-    for (const auto& line : lines) text += line;
-  }
-  return text;
-}
-
 TEST(MutatedYaml, LoadsOrIsRefusedWithOneLine) {
   constexpr std::uint64_t kMutationsOfEach = 1000;
   const auto start = std::clock();
   int accepted = 0, refused = 0;
   for (std::size_t file = 0; file < kGood.size(); ++file)
     for (std::uint64_t seed = 0; seed < kMutationsOfEach; ++seed) {
-      const std::string text = damaged(kGood[file], seed);
+      const std::string text = fuzz::mutate(kGood[file], seed);
       SCOPED_TRACE("file " + std::to_string(file) + ", seed " + std::to_string(seed) + ":\n" + text);
       try {
         const auto experiment = Experiment::parse(text, {}, "mutated.yaml");
@@ -147,7 +98,7 @@ TEST(MutatedYaml, OverridesLoadOrAreRefusedWithOneLine) {
                                       "train={epochs: 3, batch_size: 1e3}", "data.label=\"quoted\""};
   for (std::size_t base = 0; base < good.size(); ++base)
     for (std::uint64_t seed = 0; seed < 300; ++seed) {
-      const std::string text = damaged(good[base], seed);
+      const std::string text = fuzz::mutate(good[base], seed);
       SCOPED_TRACE("override " + std::to_string(base) + ", seed " + std::to_string(seed) + ": " + text);
       try {
         (void)Experiment::parse(kGood[1], {text});

@@ -11,6 +11,7 @@
 
 #include "kernels/random.h"
 #include "parallel/error.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/unit/data/temporary_directory.h"
 #include "trainer/data/encoding.h"
 #include "trainer/data/preparation.h"
@@ -22,42 +23,6 @@ namespace {
 
 using test::read_text;
 using test::TemporaryDirectory;
-
-/// The text with 1 to 4 damages: a byte changed, a piece removed, doubled, or put in from elsewhere, the end cut off.
-std::string mutate(std::string text, std::uint64_t seed) {
-  constexpr std::string_view kPieces[] = {
-      "\"",          ",",     "\t",   "\n", "\r\n", "\r", ":",    "-",
-      "nan",         "1e999", "\xff", "?",  "|",    " ",  "\"\"", "99999999999999999999",
-      "\xef\xbb\xbf"};
-  std::uint64_t draw = 0;
-  const auto below = [&](std::size_t n) {
-    return static_cast<std::size_t>(random::below(random::bits(seed, random::purpose("mutation"), draw++),
-                                                  static_cast<std::int64_t>(std::max<std::size_t>(n, 1))));
-  };
-  for (std::size_t damages = 1 + below(4); damages > 0 && !text.empty(); --damages) {
-    const std::size_t at = below(text.size()), length = 1 + below(20);
-    switch (below(6)) {
-      case 0:
-        text[at] = static_cast<char>(below(256));
-        break;
-      case 1:
-        text.erase(at, length);
-        break;
-      case 2:
-        text.insert(at, text.substr(at, length));
-        break;
-      case 3:
-        text.insert(at, kPieces[below(std::size(kPieces))]);
-        break;
-      case 4:
-        text.insert(at, std::string(1, '\0'));
-        break;
-      default:
-        if (below(4) == 0) text.resize(at);
-    }
-  }
-  return text;
-}
 
 void check_promises(const Dataset& dataset) {
   std::vector<std::int64_t> samples(static_cast<std::size_t>(dataset.size()));
@@ -89,7 +54,7 @@ Outcomes prepare_mutations(const std::string& text, DataOptions options, int mut
   options.max_bad_fraction = 1;
   Outcomes outcomes;
   for (int i = 0; i < mutations; ++i) {
-    directory.write("data.txt", mutate(text, seed + static_cast<std::uint64_t>(i)));
+    directory.write("data.txt", fuzz::mutate(text, seed + static_cast<std::uint64_t>(i)));
     const auto quarantine = directory.path() / "run" / "quarantine.tsv";
     try {
       const auto prepared = prepare(options, directory.path() / "run", false);
@@ -170,7 +135,7 @@ TEST(MutatedFiles, PreparedStoreIsRefusedOrKeepsItsPromises) {
   for (const std::string name : {"train.rows", "train.ids", "train.id_weights", "train.json"}) {
     const std::string good = read_text(prepared / name);
     for (std::uint64_t i = 0; i < 100; ++i) {
-      std::string bad = mutate(good, 4000 + i);
+      std::string bad = fuzz::mutate(good, 4000 + i);
       if (i % 2 && !good.empty()) {  // of the same length, so that it gets past the check of sizes
         bad = good;
         bad[i * 7919 % bad.size()] = static_cast<char>(random::bits(1, 2, i));
@@ -230,7 +195,7 @@ TEST(MutatedFiles, EncodingIsRefusedOrStaysInItsRows) {
   const std::string good = read_text(directory.path() / "run" / "prepared" / "encoding.json");
   int refused = 0;
   for (std::uint64_t i = 0; i < 300; ++i) try {
-      const auto encoding = Encoding::from_json(mutate(good, 5000 + i), "encoding.json");
+      const auto encoding = Encoding::from_json(fuzz::mutate(good, 5000 + i), "encoding.json");
       for (const auto& feature : encoding.features)
         for (const auto* word : {"Rome", "a", "b", "zzz", ""}) {
           EXPECT_LT(feature.row_of({.text = word}), feature.rows);
