@@ -1,7 +1,7 @@
 # kernels/cuda compiled by nvcc, where there is one: the library swallowtail_cuda, for the generations in
 # SWALLOWTAIL_CUDA_ARCHITECTURES, with what ptxas says of every kernel beside the objects (tests/nvcc reads it). nvcc is
-# called directly: for CMake 3.25 a CUDA source knows C++17 at most. Nothing of this is part of `all`; the targets that
-# want it name it.
+# called directly, through ccache where the build has it: for CMake 3.25 a CUDA source knows C++17 at most. Nothing of
+# this is part of `all`; the targets that want it name it.
 set(SWALLOWTAIL_CUDA_ARCHITECTURES 80 90 100 CACHE STRING "generations that the kernels are compiled for")
 find_program(swallowtail_nvcc nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
 if(NOT swallowtail_nvcc)
@@ -32,7 +32,7 @@ foreach(source ${cuda_sources})
   set(log ${swallowtail_ptxas_folder}/${name}.ptxas.txt)
   add_custom_command(OUTPUT ${object} BYPRODUCTS ${log}
     COMMAND sh -c [[log=$1; shift; "$@" > "$log" 2>&1 || { cat "$log"; exit 1; }]] nvcc ${log}
-      ${swallowtail_nvcc} ${swallowtail_nvcc_flags} -MD -MF ${object}.d -c ${source} -o ${object}
+      ${CMAKE_CXX_COMPILER_LAUNCHER} ${swallowtail_nvcc} ${swallowtail_nvcc_flags} -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "nvcc kernels/cuda/${name}.cu")
   list(APPEND cuda_objects ${object})
 endforeach()

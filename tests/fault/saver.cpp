@@ -4,8 +4,10 @@
 //                                               saves that step, retires older ones, appends to the ledger;
 //                                               incremental: of steps 2, 3, 5, 6, ... the rows that changed since 1, 4,
 //                                               ...
-//   saver check FOLDER                          prints the step of the newest good checkpoint, after comparing every
-//   value
+//   saver go-on FOLDER STEP RANKS once|behind [incremental]
+//                                               checks, saves that step, checks, saves the next one, checks: after each
+//                                               check a line with the step of the newest good checkpoint, every value
+//                                               of which was compared
 // Exit codes as swallowtail's. A failed save prints its error and ends with 7.
 #include <fmt/format.h>
 
@@ -90,7 +92,6 @@ void save(const fs::path& folder, std::int64_t step, int world_size, bool behind
     const SaveResult result = *writer.join();
     if (result.error) throw *result.error;
   });
-  fmt::print("saved {}\n", step);
 }
 
 void check(const fs::path& folder) {
@@ -128,13 +129,21 @@ void check(const fs::path& folder) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
-    if (words.size() >= 5 && words[0] == "save")
-      swallowtail::save(words[1], std::atoll(words[2].c_str()), std::atoi(words[3].c_str()), words[4] == "behind",
+    if (words.size() < 5 || (words[0] != "save" && words[0] != "go-on")) return 2;
+    const std::int64_t step = std::atoll(words[2].c_str());
+    const auto save = [&](std::int64_t of) {
+      swallowtail::save(words[1], of, std::atoi(words[3].c_str()), words[4] == "behind",
                         words.size() == 6 && words[5] == "incremental");
-    else if (words.size() == 2 && words[0] == "check")
+    };
+    if (words[0] == "save") {
+      save(step);
+    } else {
       swallowtail::check(words[1]);
-    else
-      return 2;
+      save(step);
+      swallowtail::check(words[1]);
+      save(step + 1);
+      swallowtail::check(words[1]);
+    }
   } catch (const swallowtail::Error& error) {
     fmt::print(stderr, "{}\n", error.message());
     return static_cast<int>(error.code());

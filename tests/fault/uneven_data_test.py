@@ -28,8 +28,8 @@ CASES = {
 def train(ranks, run, arguments):
     """(summary.json, the lines of metrics.jsonl without the speed)."""
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), PROGRAM, "train", EXPERIMENT, "--json",
-               "--quiet", f"run.dir={run}", "parallel.timeout_s=20", "report.log_every_steps=1", *arguments]
-    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+               "--quiet", f"run.dir={run}", "parallel.timeout_s=60", "report.log_every_steps=1", *arguments]
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     if ended.returncode != 0:
         sys.exit(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stderr}")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -123,7 +123,7 @@ TEST(SequenceModels, HistoriesOfAnyLengthAreReadFromTheirEnd) {
     const auto scores = scores_of(*network, {six, long_one, {}, {3}, six});
     EXPECT_TRUE(torch::allclose(scores[0], scores[1], 0, 1e-6)) << yaml;
     EXPECT_TRUE(torch::allclose(scores[0], scores[4], 0, 1e-6)) << yaml;  // BLAS may round rows differently
-    EXPECT_TRUE(torch::isfinite(scores).all().item<bool>()) << yaml;  // also of no item at all
+    EXPECT_TRUE(torch::isfinite(scores).all().item<bool>()) << yaml;      // also of no item at all
     // Neighbours in the batch, with other lengths, change nothing.
     EXPECT_TRUE(torch::allclose(scores_of(*network, {{3}})[0], scores[3], 0, 1e-6)) << yaml;
     EXPECT_FALSE(network->knows({0, {}}));
@@ -132,7 +132,7 @@ TEST(SequenceModels, HistoriesOfAnyLengthAreReadFromTheirEnd) {
 
 TEST(SequenceModels, LearnASequenceByHeart) {
   for (const auto& [yaml, make] : kSequenceModels) {
-    const auto from = experiment(yaml + "train: {optimizer: adam, learning_rate: 0.02, chunk: 4}\n");
+    const auto from = experiment(yaml + "train: {optimizer: adam, learning_rate: 0.02, chunk: 32}\n");
     const auto rank = make_single_rank();
     const Interactions data = walks();
     const auto model = make_torch_ranker({from, data, *rank}, make);
