@@ -11,13 +11,18 @@ namespace swallowtail::cli {
 
 std::string record_in_ledger(const std::filesystem::path& run_dir, const Experiment& experiment, std::string_view kind,
                              const nlohmann::json& payload) {
+  const auto not_there = [&](const std::string& why) {
+    return fmt::format("swallowtail: the {} is not in the ledger: {}\n", kind, why);
+  };
+  // A new ledger would not know of the checkpoints that are there.
+  if (!std::filesystem::exists(run_dir / kLedgerName)) return not_there("this run has none");
   try {
     const auto lock = RunDirectory::open(run_dir, RunMode::resume);
     std::optional<SigningKey> key;
     if (experiment.has("run.signing_key")) key = SigningKey::load(experiment.path("run.signing_key"));
     Ledger::open(run_dir / kLedgerName, std::move(key))->append(kind, payload);
   } catch (const Error& error) {
-    return fmt::format("swallowtail: the {} is not in the ledger: {}, at {}\n", kind, error.fact(), error.where());
+    return not_there(fmt::format("{}, at {}", error.fact(), error.where()));
   }
   return {};
 }
