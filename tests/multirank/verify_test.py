@@ -19,14 +19,14 @@ def verify(ranks, *arguments, code=0):
     return json.loads(done.stdout)
 
 
-threads = verify(1, "train.deterministic=true", "--steps", "6", "--every-sharding", "--every-exchange")
+threads = verify(1, "train.deterministic=true", "--steps", "3", "--every-sharding", "--every-exchange")
 assert threads["equal"] and threads["bitwise"] and threads["max_relative_difference"] == 0, threads
 assert {case["sharding"] for case in threads["cases"]} == SHARDINGS, threads
 assert {case["ranks"] for case in threads["cases"]} == {1, 2, 3, 4, 8}, threads
 print(f"threads: {len(threads['cases'])} cases have the same bits")
 
 for ranks in (2, 4):
-    real = verify(ranks, "train.deterministic=true", "--steps", "6", "--every-sharding", "--every-exchange")
+    real = verify(ranks, "train.deterministic=true", "--steps", "3", "--every-sharding", "--every-exchange")
     assert real["bitwise"] and {case["ranks"] for case in real["cases"]} == {ranks}, real
     print(f"mpirun -n {ranks}: {len(real['cases'])} cases have the same bits")
 
