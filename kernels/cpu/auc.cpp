@@ -50,28 +50,29 @@ void sort_ties(std::vector<std::uint64_t>& keys) {
 std::optional<double> exact_auc(std::span<const double> scores, std::span<const float> labels) {
   const auto size = static_cast<std::int64_t>(scores.size());
   const bool is_parallel = scores.size() >= cpu::kElementsForThreads;
-  std::vector<std::uint32_t> keys(scores.size());
-  bool is_float = true, is_negative = false;
-#pragma omp parallel for schedule(static) reduction(&& : is_float) reduction(|| : is_negative) if (is_parallel)
+  // Kept from call to call: new pages cost as much as the sort. The threads of a region ask for the caller's.
+  thread_local std::vector<std::uint32_t> kept_keys, kept_scratch;
+  auto &keys = kept_keys, &scratch = kept_scratch;
+  keys.resize(scores.size());
+  std::uint32_t inexact = 0, negative = 0;  // sums of bits, which the compiler widens where it would not and-ed truths
+#pragma omp parallel for schedule(static) reduction(| : inexact, negative) if (is_parallel)
   for (std::int64_t i = 0; i < size; ++i) {
     const double score = scores[i] + 0.0;  // -0 and 0 are equal scores
     const auto narrow = static_cast<float>(score);
-    is_float = is_float && static_cast<double>(narrow) == score;
-    is_negative = is_negative || score < 0;
+    inexact |= static_cast<std::uint32_t>(static_cast<double>(narrow) != score);
+    negative |= static_cast<std::uint32_t>(score < 0);
     keys[i] = std::bit_cast<std::uint32_t>(narrow) << 1 | static_cast<std::uint32_t>(labels[i] > 0.5F);
   }
-  if (is_negative) return {};
-  if (is_float) {
-    std::vector<std::uint32_t> scratch;
+  if (negative != 0) return {};
+  if (inexact == 0) {
     cpu::radix_sort(keys, scratch, 0, kFloatKeyBits, [](std::uint32_t key) { return key; });
     return area(keys);
   }
-  keys = {};
-  std::vector<std::uint64_t> long_keys(scores.size()), scratch;
+  std::vector<std::uint64_t> long_keys(scores.size()), long_scratch;
 #pragma omp parallel for schedule(static) if (is_parallel)
   for (std::int64_t i = 0; i < size; ++i)
     long_keys[i] = std::bit_cast<std::uint64_t>(scores[i] + 0.0) << 1 | static_cast<std::uint64_t>(labels[i] > 0.5F);
-  cpu::radix_sort(long_keys, scratch, kDoubleKeyBits - kSortedBits, kDoubleKeyBits,
+  cpu::radix_sort(long_keys, long_scratch, kDoubleKeyBits - kSortedBits, kDoubleKeyBits,
                   [](std::uint64_t key) { return key; });
   sort_ties(long_keys);
   return area(long_keys);

@@ -69,5 +69,38 @@ inline float loss_of(const ScoreTask& task, std::int64_t t, float* scores) noexc
   return softmax_loss(weight, negatives, items, task.batch.positives[t], scores);
 }
 
+/// The same for samples [first, end), of at most kLossesTogether: what is common has no branch that a lane could take
+/// alone.
+constexpr std::int64_t kLossesTogether = 16;
+inline void losses_of(const ScoreTask& task, std::int64_t first, std::int64_t end) noexcept {
+  const std::int64_t each = 1 + task.batch.negatives_each();
+  float *scores = task.scratch.coefficients.data() + first * each, *losses = task.scratch.losses.data() + first;
+  if (task.loss != FactorLoss::bpr || each != 2) {
+    for (std::int64_t t = first; t < end; ++t, scores += each) *losses++ = loss_of(task, t, scores);
+    return;
+  }
+  const std::int64_t count = end - first;
+  float margins[kLossesTogether] = {}, weights[kLossesTogether], all_losses[kLossesTogether], slopes[kLossesTogether];
+  const float* bias = task.tables.item_bias;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t t = first + i;
+    const float positive = scores[2 * i] + (bias == nullptr ? 0.0F : bias[task.batch.positives[t]]);
+    const float negative = scores[2 * i + 1] + (bias == nullptr ? 0.0F : bias[task.batch.negatives[t]]);
+    margins[i] = positive - negative;
+    weights[i] = task.batch.weights.empty() ? 1.0F : task.batch.weights[t];
+  }
+  std::fill(weights + count, weights + kLossesTogether, 0.0F);
+#pragma omp simd
+  for (std::int64_t i = 0; i < kLossesTogether; ++i) {
+    all_losses[i] = weights[i] * softplus(-margins[i]);
+    slopes[i] = weights[i] / (1 + exp_of(margins[i]));
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    losses[i] = all_losses[i];
+    scores[2 * i] = -slopes[i];
+    scores[2 * i + 1] = slopes[i];
+  }
+}
+
 }  // namespace
 }  // namespace swallowtail::cpu

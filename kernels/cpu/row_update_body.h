@@ -38,6 +38,7 @@ void store_some(F16 values, std::int64_t count, float* to) {
 
 /// The weights of a row, as they are stored.
 struct Fp32Weights {
+  static constexpr std::int64_t kBytes = 4;
   float* row;
   F16 load(std::int64_t d, std::int64_t count) const { return load_some(row + d, count); }
   void store(F16 values, std::int64_t d, std::int64_t count) const { store_some(values, count, row + d); }
@@ -45,6 +46,7 @@ struct Fp32Weights {
 
 template <bool kIsBf16>
 struct HalfWeights {
+  static constexpr std::int64_t kBytes = 2;
   std::uint16_t* row;
   std::uint64_t key;  // of this row's rounding
 
@@ -137,8 +139,9 @@ struct Gradient<0> {
 /// kBlocks blocks of 16 columns; 0: any number, with the gradient in `scratch` [padded dim].
 template <int kBlocks, typename Weights>
 bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
-              std::span<const float* const> bag_gradients, std::int64_t dim, const Weights& weights, float* state,
+              std::span<const float* const> bag_gradients, std::int64_t any_dim, const Weights& weights, float* state,
               float decay, float* scratch) {
+  const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
   const std::int64_t blocks = kBlocks == 0 ? (dim + kLanes - 1) / kLanes : kBlocks;
   Gradient<kBlocks> gradient(scratch);
   for (std::int64_t b = 0; b < blocks; ++b) gradient.set(b, F16::all(0));
@@ -156,9 +159,9 @@ bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
   if (decay != 0)
     for (std::int64_t b = 0; b < blocks; ++b)
       gradient.set(b, gradient.get(b) + F16::all(decay) * weights.load(b * kLanes, dim - b * kLanes));
-  bool is_finite = true;
-  for (std::int64_t b = 0; b < blocks; ++b) is_finite = is_finite && gradient.get(b).is_finite();
-  if (!is_finite) return false;
+  F16 difference = F16::all(0);  // stays zero, or becomes NaN
+  for (std::int64_t b = 0; b < blocks; ++b) difference = difference + (gradient.get(b) - gradient.get(b));
+  if (!difference.is_finite()) return false;
   F16 row_rate = F16::all(0);
   if (rates.step.kind == Optimizer::rowwise_adagrad) {
     float sum = 0;
@@ -184,8 +187,12 @@ struct Places {
 
 /// Bytes and places of a table's rows, and Weights of one row.
 template <int kBlocks, typename WeightsOf>
-std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t bytes, float* states, std::int64_t dim,
-                  const Places& places, WeightsOf weights_of) {
+std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t any_bytes, float* states,
+                  std::int64_t any_dim, const Places& places, WeightsOf weights_of) {
+  // Known when this is compiled wherever it can be: no loop over a row then asks where it ends.
+  constexpr std::int64_t kBytes = std::invoke_result_t<WeightsOf, std::int64_t>::kBytes;
+  const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
+  const std::int64_t bytes = kBlocks == 0 ? any_bytes : kBlocks * kLanes * kBytes;
   const RowGroups& groups = places.groups;
   static_assert(kSquareColumns == 4, "add_fours adds four");
   const std::int64_t state_width = sparse_state_width(step.kind, dim), count = std::ssize(groups.rows);
@@ -194,6 +201,7 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
   {
     const GroupRange range = groups_of_thread(groups, omp_get_thread_num(), omp_get_num_threads());
     const Rates rates(step);
+    const bool decays = step.weight_decay != 0;
     std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? dim + kLanes : 0));
     const auto ask_for = [&](std::int64_t group) __attribute__((always_inline)) {
       const std::int64_t row = groups.rows[group];
@@ -205,7 +213,7 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
     for (std::int64_t group = range.begin; group < range.end; ++group) {
       if (group + kRowsAhead < count) ask_for(group + kRowsAhead);
       const std::int64_t row = groups.rows[group];
-      const float decay = decay_of(step, groups, group, places.bag_decay);
+      const float decay = decays ? decay_of(step, groups, group, places.bag_decay) : 0.0F;
       if (!step_row<kBlocks>(rates, groups, group, places.bag_gradients, dim, weights_of(row),
                              states + row * state_width, decay, scratch.data()))
         keep_least(bad_row, row);
