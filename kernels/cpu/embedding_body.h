@@ -6,15 +6,23 @@ namespace swallowtail::cpu {
 namespace {
 
 constexpr std::int64_t kLanes = 16;
-constexpr std::int64_t kAhead = 16;           // rows asked for before their use
 constexpr std::int64_t kLine = 64;            // bytes
 constexpr std::int64_t kMostPrefetch = 1024;  // bytes of a row; the machine's own prefetcher sees the rest coming
 
+/// Rows asked for before their use, and how many of them one after another: short ones many at a time, so that the
+/// searches for their pages overlap, which the work on a row between them would keep apart.
+constexpr std::int64_t rows_ahead(std::int64_t row_bytes) { return row_bytes > 0 && row_bytes <= 2 * kLine ? 32 : 16; }
+constexpr std::int64_t rows_together(std::int64_t row_bytes) {
+  return row_bytes == 0 ? 1 : std::max<std::int64_t>(1, 8 * kLine / row_bytes);
+}
+
 // Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
+/// kRowBytes: where it is known when this is compiled, so that no loop asks where a row ends; else 0.
+template <std::int64_t kRowBytes>
 [[gnu::always_inline]] inline void prefetch(const std::byte* row, std::int64_t bytes) {
-  const std::int64_t wanted = std::min(bytes, kMostPrefetch);
+  const std::int64_t wanted = std::min(kRowBytes > 0 ? kRowBytes : bytes, kMostPrefetch);
   for (std::int64_t at = 0; at < wanted; at += kLine) __builtin_prefetch(row + at);
-  __builtin_prefetch(row + wanted - 1);
+  if (kRowBytes % kLine != 0 || kRowBytes == 0) __builtin_prefetch(row + wanted - 1);
 }
 
 // How rows are read: sixteen values from column d on.
@@ -60,7 +68,8 @@ void store_edge(F16 values, std::int64_t count, float* to) {
 }
 
 /// kBlocks * 16 columns from `d` on of every bag in the range; kEdge: the last block has less.
-template <typename Format, int kBlocks, bool kEdge, typename RowOf>
+/// kRowBytes: of a row that is these columns alone; 0: there are others.
+template <typename Format, int kBlocks, bool kEdge, std::int64_t kRowBytes, typename RowOf>
 void pool_columns(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output,
                   BagRange range, std::int64_t first_col) {
   const std::int64_t last = bags.offsets[range.end], bytes = Format::kHeader + output.cols * Format::kBytes;
@@ -78,14 +87,19 @@ void pool_columns(const RowOf& row_of, const JaggedView& bags, Pooling pooling, 
       values.store(to + d);
   };
   // A later group of columns finds its rows near: the first one brought them.
-  const bool asks = first_col == 0;
-  for (std::int64_t i = begin_id; asks && i < std::min(begin_id + kAhead, last); ++i) prefetch(row_of(i), bytes);
+  const bool asks = kRowBytes > 0 || first_col == 0;
+  constexpr std::int64_t kAhead = rows_ahead(kRowBytes), kTogether = rows_together(kRowBytes);
+  std::int64_t asked = begin_id;
+  const auto ask_until = [&](std::int64_t end) __attribute__((always_inline)) {
+    for (end = std::min(end, last); asked < end; ++asked) prefetch<kRowBytes>(row_of(asked), bytes);
+  };
+  if (asks) ask_until(begin_id + kAhead);
   for (std::int64_t bag = range.begin; bag < range.end; ++bag) {
     const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
     F16 sum[kBlocks];
     for (F16& one : sum) one = F16::all(0);
     for (std::int64_t i = begin; i < end; ++i) {
-      if (asks && i + kAhead < last) prefetch(row_of(i + kAhead), bytes);
+      if (asks && i + kAhead >= asked) ask_until(i + kAhead + kTogether);
       const std::byte* row = row_of(i);
       const F16 weight = F16::all(weights == nullptr ? 1.0F : weights[i]);
       if (pooling == Pooling::none) {
@@ -107,25 +121,32 @@ void pool_columns(const RowOf& row_of, const JaggedView& bags, Pooling pooling, 
   }
 }
 
+/// Rows of kBlocks * 16 columns.
+template <typename Format, int kBlocks, typename RowOf>
+void pool_row(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output, BagRange range) {
+  pool_columns<Format, kBlocks, false, Format::kHeader + kBlocks * kLanes * Format::kBytes>(row_of, bags, pooling,
+                                                                                            output, range, 0);
+}
+
 /// Ranges of about 64 KiB of rows, so that rows are still near when their later columns are wanted.
 template <typename Format, typename RowOf>
 void pool_range(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output,
                 BagRange range) {
   constexpr std::int64_t kGroup = 8 * kLanes;
   const std::int64_t cols = output.cols;
-  if (cols == 16) return pool_columns<Format, 1, false>(row_of, bags, pooling, output, range, 0);
-  if (cols == 32) return pool_columns<Format, 2, false>(row_of, bags, pooling, output, range, 0);
-  if (cols == 64) return pool_columns<Format, 4, false>(row_of, bags, pooling, output, range, 0);
-  if (cols == 128) return pool_columns<Format, 8, false>(row_of, bags, pooling, output, range, 0);
+  if (cols == 16) return pool_row<Format, 1>(row_of, bags, pooling, output, range);
+  if (cols == 32) return pool_row<Format, 2>(row_of, bags, pooling, output, range);
+  if (cols == 64) return pool_row<Format, 4>(row_of, bags, pooling, output, range);
+  if (cols == 128) return pool_row<Format, 8>(row_of, bags, pooling, output, range);
   const std::int64_t near_ids = std::max<std::int64_t>(1, 64 * 1024 / (Format::kBytes * cols));
   for (std::int64_t bag = range.begin; bag < range.end;) {
     std::int64_t end = bag + 1;
     while (end < range.end && bags.offsets[end + 1] - bags.offsets[bag] <= near_ids) ++end;
     const BagRange part{bag, end};
     std::int64_t d = 0;
-    for (; d + kGroup <= cols; d += kGroup) pool_columns<Format, 8, false>(row_of, bags, pooling, output, part, d);
-    for (; d + kLanes <= cols; d += kLanes) pool_columns<Format, 1, false>(row_of, bags, pooling, output, part, d);
-    if (d < cols) pool_columns<Format, 1, true>(row_of, bags, pooling, output, part, d);
+    for (; d + kGroup <= cols; d += kGroup) pool_columns<Format, 8, false, 0>(row_of, bags, pooling, output, part, d);
+    for (; d + kLanes <= cols; d += kLanes) pool_columns<Format, 1, false, 0>(row_of, bags, pooling, output, part, d);
+    if (d < cols) pool_columns<Format, 1, true, 0>(row_of, bags, pooling, output, part, d);
     bag = end;
   }
 }

@@ -11,7 +11,7 @@ constexpr std::int64_t kLanes = 16;
 
 // Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
 [[gnu::always_inline]] inline void prefetch(const float* row, std::int64_t dim) {
-  for (std::int64_t d = 0; d < std::min<std::int64_t>(dim, 256); d += kLanes) __builtin_prefetch(row + d);
+  for (std::int64_t d = kLanes; d < std::min<std::int64_t>(dim, 256); d += kLanes) __builtin_prefetch(row + d);
 }
 
 F16 load_some(const float* from, std::int64_t count) {
@@ -39,6 +39,12 @@ void score_some(const ScoreTask& task, std::int64_t first, std::int64_t end) {
   const auto item = [&](std::int64_t t, std::int64_t k) {
     return task.tables.items + (k == 0 ? batch.positives[t] : batch.negatives[t * negatives + k - 1]) * dim;
   };
+  // The first lines of the rows to come are asked for together: the searches for their pages then overlap, which the
+  // work on a sample between them would keep apart. Their other lines follow with each sample.
+  for (std::int64_t next = end; next < std::min(end + kLossesTogether, size); ++next) {
+    __builtin_prefetch(user(next));
+    for (std::int64_t k = 0; k <= negatives; ++k) __builtin_prefetch(item(next, k));
+  }
   for (std::int64_t t = first; t < end; ++t) {
     const std::int64_t next = t + kLossesTogether;
     if (next < size) {

@@ -18,6 +18,14 @@ float gather(const float* table, std::span<const std::int64_t> ids, std::int64_t
   return sum;
 }
 
+void copy(const float* table, std::span<const std::int64_t> ids, std::int64_t dim, float* out, std::int64_t out_rows) {
+  std::int64_t to = 0;
+  for (const std::int64_t id : ids) {
+    for (std::int64_t d = 0; d < dim; ++d) out[to * dim + d] = table[id * dim + d];
+    to = to + 1 == out_rows ? 0 : to + 1;
+  }
+}
+
 void modify(float* table, std::span<const std::int64_t> ids, std::int64_t dim) {
   for (const std::int64_t id : ids)
     for (std::int64_t d = 0; d < dim; ++d) table[id * dim + d] += 1e-6F;
@@ -39,7 +47,7 @@ const MachineLimitsFamily& family() {
 }  // namespace
 
 const MachineLimitsFamily& machine_limits_scalar() {
-  static constexpr MachineLimitsFamily kFamily{gather, modify, multiply_add};
+  static constexpr MachineLimitsFamily kFamily{gather, copy, modify, multiply_add};
   return kFamily;
 }
 
@@ -47,6 +55,11 @@ const MachineLimitsFamily& machine_limits_scalar() {
 
 float gather_rows(const float* table, std::span<const std::int64_t> ids, std::int64_t dim) {
   return cpu::family().gather(table, ids, dim);
+}
+
+void copy_rows(const float* table, std::span<const std::int64_t> ids, std::int64_t dim, float* out,
+               std::int64_t out_rows) {
+  cpu::family().copy(table, ids, dim, out, out_rows);
 }
 
 void modify_rows(float* table, std::span<const std::int64_t> ids, std::int64_t dim) {

@@ -19,6 +19,18 @@ float gather(const float* table, std::span<const std::int64_t> ids, std::int64_t
   return F16::halved_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
+void copy(const float* table, std::span<const std::int64_t> ids, std::int64_t dim, float* out, std::int64_t out_rows) {
+  const auto count = static_cast<std::int64_t>(ids.size());
+  std::int64_t to = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i + kAhead < count)
+      for (std::int64_t d = 0; d < dim; d += 16) __builtin_prefetch(table + ids[i + kAhead] * dim + d);
+    const float* row = table + ids[i] * dim;
+    for (std::int64_t d = 0; d < dim; d += 16) F16::load(row + d).store(out + to * dim + d);
+    to = to + 1 == out_rows ? 0 : to + 1;
+  }
+}
+
 void modify(float* table, std::span<const std::int64_t> ids, std::int64_t dim) {
   const F16 step = F16::all(1e-6F);
   const auto count = static_cast<std::int64_t>(ids.size());
@@ -45,7 +57,7 @@ double multiply_add(std::int64_t rounds, float* sink) {
   return 2.0 * Widest::kWidth * kChains * static_cast<double>(rounds);
 }
 
-constexpr MachineLimitsFamily kFamily{gather, modify, multiply_add};
+constexpr MachineLimitsFamily kFamily{gather, copy, modify, multiply_add};
 
 }  // namespace
 }  // namespace swallowtail::cpu

@@ -7,6 +7,8 @@ namespace swallowtail::cpu {
 
 struct MachineLimitsFamily {
   float (*gather)(const float* table, std::span<const std::int64_t> ids, std::int64_t dim);
+  void (*copy)(const float* table, std::span<const std::int64_t> ids, std::int64_t dim, float* out,
+               std::int64_t out_rows);
   void (*modify)(float* table, std::span<const std::int64_t> ids, std::int64_t dim);
   double (*multiply_add)(std::int64_t rounds, float* sink);
 };

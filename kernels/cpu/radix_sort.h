@@ -15,9 +15,11 @@ inline constexpr int kMostDigitBits = 11;                    // 2048 open lines 
 inline constexpr std::size_t kElementsForThreads = 1 << 15;  // below this a parallel region costs more than it gains
 
 /// Sorts `values` by the bits [low, high) of key_of(value), an unsigned number; `scratch` is of the same size
-/// afterwards. A digit that all values share costs a count and no move.
+/// afterwards. A digit that all values share costs a count and no move. `for_threads`: elements from which on threads
+/// share the work.
 template <typename T, typename KeyOf>
-void radix_sort(std::vector<T>& values, std::vector<T>& scratch, int low, int high, KeyOf key_of) {
+void radix_sort(std::vector<T>& values, std::vector<T>& scratch, int low, int high, KeyOf key_of,
+                std::size_t for_threads = kElementsForThreads) {
   const std::size_t size = values.size();
   scratch.resize(size);
   if (high <= low || size < 2) return;
@@ -26,7 +28,7 @@ void radix_sort(std::vector<T>& values, std::vector<T>& scratch, int low, int hi
   const std::size_t buckets = std::size_t{1} << width;
   std::vector<std::size_t> places;  // [thread][bucket] how many, then where the next one goes
   bool is_shared = false;           // one bucket has all
-#pragma omp parallel if (size >= kElementsForThreads)
+#pragma omp parallel if (size >= for_threads)
   {
     const auto threads = static_cast<std::size_t>(omp_get_num_threads());
     const auto thread = static_cast<std::size_t>(omp_get_thread_num());

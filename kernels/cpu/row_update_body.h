@@ -8,8 +8,8 @@ namespace swallowtail::cpu {
 namespace {
 
 constexpr std::int64_t kLanes = 16;
-constexpr std::int64_t kRowsAhead = 24, kItemsAhead = 12;  // asked for before their use
-constexpr std::int64_t kMostPrefetch = 1024;               // bytes; the machine's own prefetcher sees the rest coming
+constexpr std::int64_t kRowsAhead = 16, kRowsTogether = 8, kItemsAhead = 12;  // asked for before their use
+constexpr std::int64_t kMostPrefetch = 1024;  // bytes; the machine's own prefetcher sees the rest coming
 
 // Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
 [[gnu::always_inline]] inline void prefetch_write(const void* at, std::int64_t bytes) {
@@ -195,7 +195,7 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
   const std::int64_t bytes = kBlocks == 0 ? any_bytes : kBlocks * kLanes * kBytes;
   const RowGroups& groups = places.groups;
   static_assert(kSquareColumns == 4, "add_fours adds four");
-  const std::int64_t state_width = sparse_state_width(step.kind, dim), count = std::ssize(groups.rows);
+  const std::int64_t state_width = sparse_state_width(step.kind, dim);
   std::int64_t bad_row = -1;
 #pragma omp parallel if (is_worth_threads(groups, dim))
   {
@@ -208,10 +208,14 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
       prefetch_write(rows + row * bytes, bytes);
       prefetch_write(states + row * state_width, 4 * state_width);
     };
-    for (std::int64_t group = range.begin; group < std::min(range.begin + kRowsAhead, range.end); ++group)
-      ask_for(group);
+    // Some together: the searches for their pages then overlap, which the work on a row between them would keep apart.
+    std::int64_t asked = range.begin;
+    const auto ask_until = [&](std::int64_t end) __attribute__((always_inline)) {
+      for (end = std::min(end, range.end); asked < end; ++asked) ask_for(asked);
+    };
+    ask_until(range.begin + kRowsAhead);
     for (std::int64_t group = range.begin; group < range.end; ++group) {
-      if (group + kRowsAhead < count) ask_for(group + kRowsAhead);
+      if (group + kRowsAhead >= asked) ask_until(group + kRowsAhead + kRowsTogether);
       const std::int64_t row = groups.rows[group];
       const float decay = decays ? decay_of(step, groups, group, places.bag_decay) : 0.0F;
       if (!step_row<kBlocks>(rates, groups, group, places.bag_gradients, dim, weights_of(row),
