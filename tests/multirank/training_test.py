@@ -45,6 +45,7 @@ def main():
         for ranks in (2, 3, 4, 8):
             summary = train(ranks, folder / str(ranks), "train.max_steps=200")
             assert summary["world_size"] == ranks, summary
+            assert 0 < summary["data_wait_fraction"] < 1, summary  # the first batch is always waited for
             assert curve(folder / str(ranks)) == wanted, f"{ranks} ranks differ from 1"
             assert summary["test"] == first["test"], f"{ranks} ranks: {summary['test']} is not {first['test']}"
             print(f"{ranks} ranks: {len(wanted)} lines equal, test auc {summary['test']['auc']}")

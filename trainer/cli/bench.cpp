@@ -57,9 +57,11 @@ const Bench& find_bench(const Arguments& arguments) {
   if (words.empty()) throw Error{ExitCode::usage, "bench takes a name", "command line", did_you_mean("", names)};
   for (const Bench* bench : kBenches) {
     if (bench->name != words[0]) continue;
-    if (words.size() > (bench->takes_experiment ? 2 : 1) || (!bench->takes_experiment && !arguments.overrides().empty()))
-      throw Error{ExitCode::usage, fmt::format("bench {} takes {}", bench->name,
-                                               bench->takes_experiment ? "at most one experiment" : "flags alone"),
+    if (words.size() > (bench->takes_experiment ? 2 : 1) ||
+        (!bench->takes_experiment && !arguments.overrides().empty()))
+      throw Error{ExitCode::usage,
+                  fmt::format("bench {} takes {}", bench->name,
+                              bench->takes_experiment ? "at most one experiment" : "flags alone"),
                   "command line", "see swallowtail bench --help"};
     return *bench;
   }
@@ -101,9 +103,10 @@ const Command kBench{
         "alltoall: each algorithm of the embedding exchange, auto and MPI_Alltoallv itself, from 16 B to 4 MB a peer,\n"
         "in turns, beside the times that the cost model predicts, and the sizes at which auto changes its choice.\n"
         "device: the CUDA kernels beside the device's own copy bandwidth and matrix products, and whole DLRM steps.\n"
-        "kernels: embedding, interaction, bpr, auc and wire kernels of this process's threads, each beside the limit "
-        "that\n"
-        "was measured in turns with it. SWALLOWTAIL_ISA chooses the instruction set.\n"
+        "kernels: embedding, interaction, bpr, auc, cross, sampled_softmax, top_k, kmeans, wire and mlp on this "
+        "process's\n"
+        "threads, each beside the limit that was measured in turns with it. SWALLOWTAIL_ISA chooses the instruction "
+        "set.\n"
         "data: text to batches on one and on all cores, text to the prepared store, and that to batches, beside the\n"
         "reading of the same bytes.\n"
         "train: whole steps of an experiment, or of a shape's synthetic data, on these ranks and threads, beside the\n"

@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <cstring>
-#include <functional>
 
 #include "kernels/auc.h"
 #include "kernels/bpr.h"
@@ -14,76 +10,17 @@
 #include "kernels/huge_pages.h"
 #include "kernels/interaction.h"
 #include "kernels/isa.h"
-#include "kernels/machine_limits.h"
 #include "kernels/random.h"
 #include "kernels/row_update.h"
 #include "kernels/wire.h"
+#include "trainer/cli/kernel_turns.h"
 
 namespace swallowtail::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Ids = std::vector<std::int64_t>;
 
-constexpr std::int64_t kBatch = 2048;
-
-double seconds_of(const std::function<void()>& work) {
-  const auto start = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + std::ssize(values) / 2);
-  return values[values.size() / 2];
-}
-
-struct Work {
-  nlohmann::json shape;
-  std::string unit;
-  double amount;  // in the unit times seconds, of one sweep
-  std::string limited_by;
-  double limit_amount;  // likewise
-  double calls;         // of the kernel in a sweep
-};
-
-/// Kernel and limit in turns; each function does one sweep.
-KernelTiming in_turns(const KernelTimingOptions& options, const Work& work, const std::function<void()>& kernel,
-                      const std::function<void()>& limit) {
-  std::vector<double> ours, best;
-  for (int repeat = 0; repeat < options.repeats; ++repeat) {
-    const double kernel_s = seconds_of(kernel), limit_s = seconds_of(limit);
-    if (repeat == 0) continue;
-    ours.push_back(work.amount / kernel_s);
-    best.push_back(work.limit_amount / limit_s);
-  }
-  const double rate = median(ours);
-  return {work.shape,
-          work.unit,
-          rate,
-          std::ranges::min(ours),
-          std::ranges::max(ours),
-          work.limited_by,
-          median(best),
-          work.amount / work.calls / rate};
-}
-
-/// Rows drawn alike, or with the weight of rank^-exponent, scattered over the table.
-Ids draw_ids(std::int64_t count, std::int64_t rows, double exponent) {
-  Ids ids(static_cast<std::size_t>(count));
-  const double span = std::pow(static_cast<double>(rows), 1 - exponent) - 1;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double u = random::uniform(random::bits(1, random::purpose("bench ids"), static_cast<std::uint64_t>(i)));
-    if (exponent == 0) {
-      ids[i] = std::min(rows - 1, static_cast<std::int64_t>(u * static_cast<double>(rows)));
-    } else {
-      const double rank = std::pow(u * span + 1, 1 / (1 - exponent));
-      ids[i] = random::below(random::mix(static_cast<std::uint64_t>(rank)), rows);
-    }
-  }
-  return ids;
-}
+constexpr std::int64_t kBatch = kKernelBatch;
 
 void time_embedding(const KernelTimingOptions& options, std::int64_t dim, std::int64_t length, double exponent,
                     HugeVector<float>& table, std::vector<KernelTiming>& timings) {
@@ -104,14 +41,20 @@ void time_embedding(const KernelTimingOptions& options, std::int64_t dim, std::i
     return nlohmann::json{{"kernel", kernel}, {"dim", dim},   {"pooling_factor", length},
                           {"zipf", exponent}, {"rows", rows}, {"batch", kBatch}};
   };
+  const auto forward = [&] {
+    for (std::int64_t b = 0; b < batches; ++b)
+      pooled_lookup_forward(TableView{table.data(), rows, dim}, batch(b), Pooling::sum, out.data());
+  };
   float sink = 0;
   timings.push_back(in_turns(
       options, {shape("embedding_forward"), "GB/s", gigabytes, "row gather", gigabytes, static_cast<double>(batches)},
-      [&] {
-        for (std::int64_t b = 0; b < batches; ++b)
-          pooled_lookup_forward(TableView{table.data(), rows, dim}, batch(b), Pooling::sum, out.data());
-      },
-      [&] { sink += gather_rows(table.data(), ids, dim); }));
+      forward, [&] { sink += gather_on_threads(table.data(), ids, dim); }));
+  // One row a bag is written as well as read, which the gather is not.
+  if (length == 1)
+    timings.push_back(in_turns(options,
+                               {shape("embedding_forward_beside_copy"), "GB/s", gigabytes, "row gather and copy",
+                                gigabytes, static_cast<double>(batches)},
+                               forward, [&] { copy_rows_on_threads(table.data(), ids, dim, kBatch); }));
 
   HugeVector<float> state;
   state.resize(static_cast<std::size_t>(rows));
@@ -143,15 +86,8 @@ void time_embedding(const KernelTimingOptions& options, std::int64_t dim, std::i
         }
       },
       [&] {
-        for (const Ids& of_batch : touched) modify_rows(table.data(), of_batch, dim);
+        for (const Ids& of_batch : touched) modify_on_threads(table.data(), of_batch, dim);
       }));
-}
-
-constexpr std::int64_t kRounds = 4 << 20;
-
-double peak_amount() {
-  float sink = 0;
-  return multiply_add(1, &sink) * static_cast<double>(kRounds) * 1e-9;
 }
 
 void time_interaction(const KernelTimingOptions& options, std::int64_t dim, std::vector<KernelTiming>& timings) {
@@ -167,8 +103,6 @@ void time_interaction(const KernelTimingOptions& options, std::int64_t dim, std:
   }
   std::vector<float> out(static_cast<std::size_t>(kBatch * interaction_width(kFeatures, shape)), 0.25F);
   const double flops = 2e-9 * static_cast<double>(kBatch * dim * interaction_pairs(kFeatures, false));
-  float sink = 0;
-  const auto peak = [&] { multiply_add(kRounds, &sink); };
   const auto case_of = [&](const char* kernel) {
     return nlohmann::json{{"kernel", kernel}, {"features", kFeatures}, {"dim", dim}, {"batch", kBatch}};
   };
@@ -178,14 +112,14 @@ void time_interaction(const KernelTimingOptions& options, std::int64_t dim, std:
       [&] {
         for (int i = 0; i < kCalls; ++i) dot_interaction_forward(shape, from, out.data());
       },
-      peak));
+      peak_on_threads));
   timings.push_back(in_turns(
       options,
       {case_of("interaction_backward"), "GFLOP/s", 2 * kCalls * flops, "multiply-add peak", peak_amount(), kCalls},
       [&] {
         for (int i = 0; i < kCalls; ++i) dot_interaction_backward(shape, from, out.data(), to);
       },
-      peak));
+      peak_on_threads));
 }
 
 void time_bpr(const KernelTimingOptions& options, std::vector<KernelTiming>& timings) {
@@ -217,7 +151,7 @@ void time_bpr(const KernelTimingOptions& options, std::vector<KernelTiming>& tim
           bpr_step(step, {users.data(), items.data(), nullptr, nullptr, nullptr, nullptr, kRows, kRows, kDim},
                    {part(b, 0), part(b, 1), part(b, 2), {}}, scratch);
       },
-      [&] { modify_rows(items.data(), ids, kDim); }));
+      [&] { modify_on_threads(items.data(), ids, kDim); }));
 }
 
 void time_auc(const KernelTimingOptions& options, std::vector<KernelTiming>& timings) {
@@ -229,14 +163,14 @@ void time_auc(const KernelTimingOptions& options, std::vector<KernelTiming>& tim
     scores[i] = static_cast<float>(score);
     labels[i] = static_cast<float>(random::uniform(random::bits(2, 2, static_cast<std::uint64_t>(i))) < score);
   }
-  std::vector<std::uint32_t> from(kScores), to(kScores);
+  std::vector<float> from(kScores), to(kScores);  // as wide as keys
   timings.push_back(in_turns(
       options,
       {{{"kernel", "auc"}, {"scores", kScores}}, "M/s", 1e-6 * kScores, "four copies of its keys", 1e-6 * kScores, 1},
       [&] { exact_auc(scores, labels); },
       [&] {
         for (int pass = 0; pass < 4; ++pass) {
-          std::memcpy(to.data(), from.data(), kScores * sizeof(std::uint32_t));
+          copy_on_threads(from.data(), to.data(), kScores);
           from.swap(to);
         }
       }));
@@ -249,7 +183,7 @@ void time_wire(const KernelTimingOptions& options, Wire wire, std::vector<Kernel
   std::vector<std::byte> bytes(static_cast<std::size_t>(wire_bytes(wire, kVectors, kCols)));
   const double gigabytes = 4e-9 * kCalls * static_cast<double>(values.size());
   const auto copies = [&] {
-    for (int i = 0; i < kCalls; ++i) std::memcpy(copy.data(), values.data(), values.size() * sizeof(float));
+    for (int i = 0; i < kCalls; ++i) copy_on_threads(values.data(), copy.data(), std::ssize(values));
   };
   const auto case_of = [&](const char* kernel) {
     return nlohmann::json{{"kernel", kernel}, {"wire", name_of(wire)}, {"vectors", kVectors}, {"dim", kCols}};
@@ -272,7 +206,7 @@ void time_wire(const KernelTimingOptions& options, Wire wire, std::vector<Kernel
 
 std::vector<KernelTiming> time_kernels(const KernelTimingOptions& options) {
   std::vector<KernelTiming> timings;
-  const auto wanted = [&](std::string_view name) { return name.find(options.only) != std::string_view::npos; };
+  const auto wanted = [&](std::string_view name) { return is_wanted(options, name); };
   if (wanted("embedding")) {
     HugeVector<float> table;
     table.resize(static_cast<std::size_t>(options.table_bytes / 4));
@@ -285,6 +219,10 @@ std::vector<KernelTiming> time_kernels(const KernelTimingOptions& options) {
     for (const std::int64_t dim : {16, 32, 64, 128}) time_interaction(options, dim, timings);
   if (wanted("bpr")) time_bpr(options, timings);
   if (wanted("auc")) time_auc(options, timings);
+  if (wanted("cross")) time_cross(options, timings);
+  if (wanted("sampled_softmax")) time_sampled_softmax(options, timings);
+  if (wanted("top_k")) time_top_k(options, timings);
+  if (wanted("kmeans")) time_kmeans(options, timings);
   if (wanted("wire"))
     for (const Wire wire : {Wire::bf16, Wire::fp16, Wire::int8}) time_wire(options, wire, timings);
   return timings;

@@ -167,7 +167,8 @@ class Bench {
       found["limits"] = {{"gemm", rate(gemm)},
                          {"embedding", rate(gather + modify)},
                          {"together", rate(gemm + gather + modify)},
-                         {"gemm_gflops_a_rank", limits_->gemm_flops() / gemm * 1e-9},
+                         {"gemm_by", limits_->gemm().chosen()},
+                         {"gemm_gflops_a_rank", limits_->gemm().flops() / gemm * 1e-9},
                          {"row_gather_gb_per_s_a_rank", limits_->gathered_bytes() / gather * 1e-9},
                          {"row_update_gb_per_s_a_rank", limits_->modified_bytes() / modify * 1e-9}};
     }

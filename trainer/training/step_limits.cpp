@@ -6,7 +6,6 @@
 #include <chrono>
 
 #include "kernels/machine_limits.h"
-#include "trainer/models/plain_mlp.h"
 
 namespace swallowtail {
 
@@ -36,32 +35,22 @@ std::pair<std::int64_t, std::int64_t> part(std::int64_t count) {
   return {std::min(count, blocks * thread / of * 16), std::min(count, blocks * (thread + 1) / of * 16)};
 }
 
-}  // namespace
-
-StepLimits::StepLimits(Session& session, std::int64_t samples, const std::vector<Batch>& batches)
-    : session_(session), samples_(samples) {
+/// The matrices of the model, in the order of its parameters.
+std::vector<GemmLayer> layers_of(const Session& session) {
   const auto dense = static_cast<std::int64_t>(session.data.train->shape().dense.size());
+  std::vector<GemmLayer> layers;
   for (const DenseParameters::Entry& entry : session.dense.entries()) {
     if (entry.shape.size() != 2) continue;
     const std::int64_t out = entry.shape[0], in = entry.shape[1];
-    const bool is_first = entry.name.starts_with("bottom") && in == dense;
-    const auto floats = [](std::int64_t rows, std::int64_t columns) {
-      return std::vector<float>(static_cast<std::size_t>(rows * columns), 0.01F);
-    };
-    layers_.push_back({in, out, !is_first, floats(samples, padded(in)), floats(out, padded(in)),
-                       floats(samples, padded(out)), floats(out, padded(in)), floats(samples, padded(in))});
-    gemm_flops_ += 2.0 * static_cast<double>(samples * in * out) * (is_first ? 2 : 3);
+    layers.push_back({in, out, !(entry.name.starts_with("bottom") && in == dense)});
   }
-  for (Layer& layer : layers_)
-    for (int which = 0; which < 3; ++which) {
-      double best[2] = {1e9, 1e9};
-      for (int repeat = 0; repeat < 6; ++repeat)
-        for (const bool library : {false, true}) {
-          const double seconds = seconds_of([&] { product(layer, which, library); });
-          if (repeat > 0) best[library] = std::min(best[library], seconds);
-        }
-      layer.library_threads[which] = best[true] < best[false];
-    }
+  return layers;
+}
+
+}  // namespace
+
+StepLimits::StepLimits(Session& session, std::int64_t samples, const std::vector<Batch>& batches)
+    : session_(session), gemm_(samples, layers_of(session)) {
   for (const Batch& batch : batches) {
     auto& of_batch = rows_.emplace_back();
     const auto shards = session.embedding.shards();
@@ -75,38 +64,6 @@ StepLimits::StepLimits(Session& session, std::int64_t samples, const std::vector
       of_batch.push_back(std::move(rows));
     }
   }
-}
-
-void StepLimits::product(Layer& layer, int which, bool library_threads) const {
-  const std::int64_t in = padded(layer.in), out = padded(layer.out);
-  if (which == 2 && !layer.passes_on) return;
-  // Samples [begin, end), or outputs of the weight's gradient.
-  const auto multiply = [&](std::int64_t begin, std::int64_t end) {
-    if (begin == end) return;
-    if (which == 0)
-      gemm(false, true, end - begin, layer.out, layer.in, layer.x.data() + begin * in, in, layer.weight.data(), in,
-           false, layer.y.data() + begin * out, out);
-    if (which == 1)
-      gemm(true, false, end - begin, in, samples_, layer.y.data() + begin, out, layer.x.data(), in, false,
-           layer.weight_gradient.data() + begin * in, in);
-    if (which == 2)
-      gemm(false, false, end - begin, in, layer.out, layer.y.data() + begin * out, out, layer.weight.data(), in, false,
-           layer.x_gradient.data() + begin * in, in);
-  };
-  const std::int64_t count = which == 1 ? layer.out : samples_;
-  if (library_threads) return multiply(0, count);
-#pragma omp parallel
-  {
-    const auto [begin, end] = part(count);
-    multiply(begin, end);
-  }
-}
-
-double StepLimits::gemm_s() {
-  return seconds_of([&] {
-    for (Layer& layer : layers_)
-      for (int which = 0; which < 3; ++which) product(layer, which, layer.library_threads[which]);
-  });
 }
 
 double StepLimits::gather_s() {

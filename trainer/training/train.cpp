@@ -187,6 +187,9 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
   summary["memory_bill"] = bill;
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
     summary["phases"][std::string(kPhaseNames[phase])] = clock.seconds(static_cast<StepPhase>(phase));
+  // Of rank 0's time in steps: what its loader did not have ready.
+  const double train_s = loop.figures().train_seconds;
+  summary["data_wait_fraction"] = train_s > 0 ? clock.seconds(StepPhase::data) / train_s : 0.0;
   if (trace) trace->write(folder / "trace.json", kPhaseNames, ranks);
   summary["machine"] = to_json(machine_facts());
   summary["peak_rss_bytes"] = peak_rss_bytes(ranks);
