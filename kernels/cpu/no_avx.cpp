@@ -8,6 +8,7 @@
 #include "kernels/cpu/machine_limits_kernels.h"
 #include "kernels/cpu/marks_kernels.h"
 #include "kernels/cpu/row_update_kernels.h"
+#include "kernels/cpu/softmax_rows_kernels.h"
 #include "kernels/cpu/top_k_kernels.h"
 #include "kernels/cpu/wire_kernels.h"
 
@@ -27,6 +28,8 @@ const ItemPanelFamily& item_panels_avx2() { return item_panels_scalar(); }
 const ItemPanelFamily& item_panels_avx512() { return item_panels_scalar(); }
 const KmeansFamily& kmeans_avx2() { return kmeans_scalar(); }
 const KmeansFamily& kmeans_avx512() { return kmeans_scalar(); }
+const SoftmaxFamily& softmax_rows_avx2() { return softmax_rows_scalar(); }
+const SoftmaxFamily& softmax_rows_avx512() { return softmax_rows_scalar(); }
 const TopKFamily& top_k_avx2() { return top_k_scalar(); }
 const TopKFamily& top_k_avx512() { return top_k_scalar(); }
 const MachineLimitsFamily& machine_limits_avx2() { return machine_limits_scalar(); }

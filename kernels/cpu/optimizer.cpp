@@ -144,10 +144,22 @@ SWALLOWTAIL_EACH_ISA void sgd_elements(float rate, float decay, std::int64_t cou
     for (std::int64_t i = 0; i < count; ++i) weights[i] -= rate * (gradient[i] + decay * weights[i]);
 }
 
-/// What is neither plain SGD nor worth a loop of its own, one weight at a time.
-void update_elements(const OptimizerStep& step, AdamScales scales, std::int64_t begin, std::int64_t end,
-                     std::int64_t size, float* weights, const float* gradient, float* state) {
-  const float keep = 1.0F - step.learning_rate * step.weight_decay;
+SWALLOWTAIL_EACH_ISA void adam_elements(const OptimizerStep& with, AdamScales scales, std::int64_t count,
+                                        const float* gradient, float* weights, float* first, float* second) {
+  const OptimizerStep step = with;  // a copy: the arrays cannot lie over it
+  const bool is_decoupled = step.kind == Optimizer::adamw;
+  const float keep = is_decoupled ? 1.0F - step.learning_rate * step.weight_decay : 1.0F;
+  const float decay = is_decoupled ? 0.0F : step.weight_decay;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float g = decay == 0 ? gradient[i] : gradient[i] + decay * weights[i];
+    weights[i] *= keep;
+    adam(step, scales, weights[i], g, first[i], second[i]);
+  }
+}
+
+/// What is not worth a loop of its own, one weight at a time.
+void update_elements(const OptimizerStep& step, std::int64_t begin, std::int64_t end, float* weights,
+                     const float* gradient, float* state) {
   for (std::int64_t i = begin; i < end; ++i) {
     switch (step.kind) {
       case Optimizer::sgd: {
@@ -162,12 +174,8 @@ void update_elements(const OptimizerStep& step, AdamScales scales, std::int64_t 
         adagrad(step, weights[i], decayed(step, weights[i], gradient[i]), state[i]);
         break;
       case Optimizer::adam:
-        adam(step, scales, weights[i], decayed(step, weights[i], gradient[i]), state[i], state[size + i]);
-        break;
       case Optimizer::adamw:
-        weights[i] *= keep;
-        adam(step, scales, weights[i], gradient[i], state[i], state[size + i]);
-        break;
+        break;  // adam_elements
     }
   }
 }
@@ -184,8 +192,11 @@ void update_dense(const OptimizerStep& step, std::span<float> weights, std::span
     const std::int64_t end = std::min(size, begin + kBlock);
     if (step.kind == Optimizer::sgd && step.momentum == 0)
       sgd_elements(step.learning_rate, step.weight_decay, end - begin, gradient.data() + begin, weights.data() + begin);
+    else if (step.kind == Optimizer::adam || step.kind == Optimizer::adamw)
+      adam_elements(step, scales, end - begin, gradient.data() + begin, weights.data() + begin, state.data() + begin,
+                    state.data() + size + begin);
     else
-      update_elements(step, scales, begin, end, size, weights.data(), gradient.data(), state.data());
+      update_elements(step, begin, end, weights.data(), gradient.data(), state.data());
   }
 }
 
