@@ -117,6 +117,15 @@ void FixedOrderSum<T>::finish(Communicator& ranks, const Tag& tag, std::span<T> 
                             tag.operation, chunks_, first_chunk_, next_chunk_, first_chunk_, end_chunk_, out.size(),
                             values_per_chunk_),
                 fmt::format("rank {}", rank)};
+  if (world_size == 1) {
+    if (stack_.empty())
+      std::ranges::fill(out, T{0});
+    else
+      std::ranges::copy(stack_.front().values, out.begin());
+    clear();
+    next_chunk_ = first_chunk_;
+    return;
+  }
   const auto slice = [&](int owner) { return slice_start(values_per_chunk_, owner, world_size); };
   const auto slice_size = [&](int owner) { return slice(owner + 1) - slice(owner); };
 

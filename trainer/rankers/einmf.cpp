@@ -16,22 +16,8 @@ namespace {
 
 struct BranchImpl : torch::nn::Module {
   BranchImpl(std::int64_t users, std::int64_t items, std::int64_t dim, const std::vector<std::int64_t>& widths)
-      : product_user(register_parameter("product_user", torch::empty({users, dim}))),
-        product_item(register_parameter("product_item", torch::empty({items, dim}))),
-        tower_user(register_parameter("tower_user", torch::empty({users, dim}))),
-        tower_item(register_parameter("tower_item", torch::empty({items, dim}))),
-        tower(register_module("tower", Tower(2 * dim, widths))) {}
-
-  /// [B, n] users and items -> [B, n, dim + tower].
-  torch::Tensor forward(const torch::Tensor& users, const torch::Tensor& items, double dropout,
-                        const NetworkBatch* batch, std::uint64_t layer) {
-    return torch::cat(
-        {rows_of(users, product_user) * rows_of(items, product_item),
-         tower(torch::cat({rows_of(users, tower_user), rows_of(items, tower_item)}, 2), dropout, batch, layer)},
-        2);
-  }
-  torch::Tensor product_user, product_item, tower_user, tower_item;
-  Tower tower;
+      : factors(make_pair_factors(*this, users, items, dim, widths, true, true)) {}
+  PairFactors factors;
 };
 TORCH_MODULE(Branch);
 
@@ -55,12 +41,12 @@ class Einmf final : public RankingNetwork {
       explicit_ = register_module("explicit", Branch(users, items_, dim, widths));
       user_bias_ = register_parameter("user_bias", torch::zeros({users, 1}));
       item_bias_ = register_parameter("item_bias", torch::zeros({items_, 1}));
-      width += dim + explicit_->tower->outputs();
+      width += explicit_->factors.width();
       rating_ = register_module("rating", torch::nn::Linear(width, 1));
     }
     if (lambda_ < 1) {
       implicit_ = register_module("implicit", Branch(users, items_, dim, widths));
-      width += dim + implicit_->tower->outputs();
+      width += implicit_->factors.width();
       out_ = register_module("out", torch::nn::Linear(torch::nn::LinearOptions(width, 1).bias(false)));
       popularity_ = register_parameter("popularity", torch::empty({items_, 1}));
     }
@@ -84,61 +70,60 @@ class Einmf final : public RankingNetwork {
 
   torch::Tensor loss_sum(const NetworkBatch& batch) override {
     const Pairs pairs = sampler_.draw(batch);
-    torch::Tensor h_explicit;
-    const torch::Tensor y = preference(pairs.users, pairs.items, &batch, h_explicit);
-    const torch::Tensor margins = y.select(1, 0).unsqueeze(1) - y.slice(1, 1);
-    torch::Tensor loss = (1 - lambda_) * torch::softplus(-margins).mean(1).sum();
+    torch::Tensor preference, ratings, squares = torch::zeros({});
+    if (lambda_ < 1) preference = rows_of(pairs.items, popularity_);
     if (lambda_ > 0) {
-      const torch::Tensor ratings =
-          rating(pairs.users.slice(1, 0, 1), pairs.items.slice(1, 0, 1), h_explicit.slice(1, 0, 1)).squeeze(1);
-      loss = loss + lambda_ / variance_ * (ratings - pairs.ratings).square().sum();
+      const auto& factors = explicit_->factors;
+      const auto rows = factors.rows(pairs.users, pairs.items);
+      const torch::Tensor heads = factors.heads(rows, explicit_heads(), dropout_, batch, 0);
+      ratings = heads.select(2, 0).select(1, 0) + rows_of(pairs.users, user_bias_).select(1, 0) +
+                rows_of(pairs.items.select(1, 0), item_bias_) + (mean_ + rating_->bias);
+      if (lambda_ < 1) preference = preference + heads.select(2, 1);
+      squares = squares + squares_of(rows);
     }
-    return loss + decay_ * squares(pairs);
+    if (lambda_ < 1) {
+      const auto& factors = implicit_->factors;
+      const auto rows = factors.rows(pairs.users, pairs.items);
+      preference = preference + factors.heads(rows, implicit_head(), dropout_, batch, 100).squeeze(2);
+      squares = squares + squares_of(rows);
+    }
+    torch::Tensor loss = decay_ * squares;
+    if (lambda_ > 0) loss = loss + lambda_ / variance_ * square_sum(ratings - pairs.ratings);
+    if (lambda_ == 1) return loss;
+    const torch::Tensor margins = preference.slice(1, 0, 1) - preference.slice(1, 1);
+    return loss + (1 - lambda_) * torch::softplus(-margins).mean(1).sum();
   }
 
   torch::Tensor scores(std::span<const RankingQuery> queries) override {
-    std::vector<torch::Tensor> rows;
-    const torch::Tensor all = torch::arange(items_).unsqueeze(0);
-    torch::Tensor h_explicit;
-    for (const RankingQuery& query : queries)
-      rows.push_back(query.user == kColdId
-                         ? torch::zeros({1, items_})
-                         : preference(torch::full({1, items_}, query.user, torch::kInt64), all, nullptr, h_explicit));
-    return torch::cat(rows);
+    const torch::Tensor users = users_of(queries);
+    if (lambda_ == 1)
+      return explicit_->factors.score_all(users, rating_->weight[0]) + user_bias_.index_select(0, users) +
+             item_bias_.t() + (mean_ + rating_->bias);
+    torch::Tensor sum = implicit_->factors.score_all(users, implicit_head()[0]) + popularity_.t();
+    if (lambda_ > 0) sum = sum + explicit_->factors.score_all(users, explicit_heads()[1]);
+    return sum;
   }
 
   bool knows(const RankingQuery& query) const override { return query.user != kColdId && train_.count(query.user) > 0; }
 
  private:
-  torch::Tensor preference(const torch::Tensor& users, const torch::Tensor& items, const NetworkBatch* batch,
-                           torch::Tensor& h_explicit) {
-    std::vector<torch::Tensor> parts;
-    if (lambda_ > 0) {
-      h_explicit = explicit_(users, items, dropout_, batch, 0);
-      parts.push_back(h_explicit);
-    }
-    if (lambda_ == 1) return rating(users, items, h_explicit);
-    parts.push_back(implicit_(users, items, dropout_, batch, 100));
-    return out_(torch::cat(parts, 2)).squeeze(2) + rows_of(items, popularity_).squeeze(2);
+  /// What the loss weighs the branch E by, [1 or 2, width]: for the rating, and for the preference.
+  torch::Tensor explicit_heads() const {
+    if (lambda_ == 1) return rating_->weight;
+    return torch::cat({rating_->weight, out_->weight.slice(1, 0, explicit_->factors.width())});
+  }
+  torch::Tensor implicit_head() const {
+    return out_->weight.slice(1, out_->weight.size(1) - implicit_->factors.width());
   }
 
-  /// [B, n] users, items and what the branch E makes of them -> [B, n].
-  torch::Tensor rating(const torch::Tensor& users, const torch::Tensor& items, const torch::Tensor& h_explicit) {
-    return mean_ + rows_of(users, user_bias_).squeeze(2) + rows_of(items, item_bias_).squeeze(2) +
-           rating_(h_explicit).squeeze(2);
+  static torch::Tensor rows_of(const torch::Tensor& ids, const torch::Tensor& column) {
+    return torch::embedding(column, ids).squeeze(-1);
   }
 
-  /// Squares of the rows that the samples touch.
-  torch::Tensor squares(const Pairs& pairs) {
-    torch::Tensor sum = torch::zeros({});
-    for (Branch* branch : {&explicit_, &implicit_}) {
-      if (branch->is_empty()) continue;
-      for (const torch::Tensor& table : {(*branch)->product_user, (*branch)->tower_user})
-        sum = sum + rows_of(pairs.users.select(1, 0), table).square().sum();
-      for (const torch::Tensor& table : {(*branch)->product_item, (*branch)->tower_item})
-        sum = sum + rows_of(pairs.items, table).square().sum();
-    }
-    return sum;
+  /// Squares of the rows that the samples touch: a user's once a sample.
+  static torch::Tensor squares_of(const PairFactors::Rows& rows) {
+    return square_sum(rows.product_user) + square_sum(rows.product_item) + square_sum(rows.tower_user) +
+           square_sum(rows.tower_item);
   }
 
   const Histories& train_;

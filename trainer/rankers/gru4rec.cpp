@@ -6,6 +6,7 @@
 
 #include "trainer/rankers/network.h"
 #include "trainer/rankers/sequences.h"
+#include "trainer/rankers/softmax_loss.h"
 
 namespace swallowtail {
 namespace {
@@ -47,9 +48,7 @@ class Gru4Rec final : public RankingNetwork {
     const torch::Tensor real = (targets >= 0).nonzero().squeeze(1);
     const torch::Tensor states = run(windows.inputs, &batch);
     const torch::Tensor hidden = states.reshape({-1, states.size(2)}).index_select(0, real);
-    const torch::Tensor logits = torch::matmul(out_(hidden), table_.slice(0, 0, items_).t());
-    return torch::nn::functional::cross_entropy(
-        logits, targets.index_select(0, real), torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum));
+    return softmax_loss(out_(hidden), table_.slice(0, 0, items_), std::nullopt, targets.index_select(0, real));
   }
 
   torch::Tensor scores(std::span<const RankingQuery> queries) override {

@@ -38,11 +38,15 @@ void init_xavier(torch::nn::Module& module, std::uint64_t seed) {
 }
 
 torch::Tensor dropped(const torch::Tensor& x, double probability, const NetworkBatch& batch, std::uint64_t layer) {
-  if (probability <= 0) return x;
-  const torch::Tensor mask = torch::empty(x.sizes(), torch::kFloat32);
-  dropout_mask({batch.seed, batch.step, layer}, probability, batch.first, x.size(0), x.numel() / x.size(0),
+  return probability <= 0 ? x : x * dropout_of(x, x.size(0), probability, batch, layer);
+}
+
+torch::Tensor dropout_of(const torch::Tensor& x, std::int64_t samples, double probability, const NetworkBatch& batch,
+                         std::uint64_t layer) {
+  torch::Tensor mask = torch::empty(x.sizes(), torch::kFloat32);
+  dropout_mask({batch.seed, batch.step, layer}, probability, batch.first, samples, x.numel() / samples,
                mask.data_ptr<float>());
-  return x * mask;
+  return mask;
 }
 
 }  // namespace swallowtail

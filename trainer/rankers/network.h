@@ -45,6 +45,9 @@ void init_xavier(torch::nn::Module& module, std::uint64_t seed);
 
 /// x with elements dropped by counters keyed by (seed, step, place of the sample, layer, element); x [B, …].
 torch::Tensor dropped(const torch::Tensor& x, double probability, const NetworkBatch& batch, std::uint64_t layer);
+/// The mask of it for an x whose elements belong to `samples` samples, equal shares in their order: 0 where dropped.
+torch::Tensor dropout_of(const torch::Tensor& x, std::int64_t samples, double probability, const NetworkBatch& batch,
+                         std::uint64_t layer);
 
 std::shared_ptr<RankingNetwork> make_sasrec(const RankerInput& input);
 std::shared_ptr<RankingNetwork> make_gru4rec(const RankerInput& input);

@@ -6,6 +6,7 @@
 
 #include "trainer/rankers/network.h"
 #include "trainer/rankers/sequences.h"
+#include "trainer/rankers/softmax_loss.h"
 
 namespace swallowtail {
 namespace {
@@ -65,9 +66,8 @@ class SasRec final : public RankingNetwork {
     const torch::Tensor hidden = encode(windows.inputs, &batch).reshape({-1, dim_});
     const torch::Tensor targets = windows.targets.reshape({-1});
     const torch::Tensor real = (targets >= 0).nonzero().squeeze(1);
-    const torch::Tensor logits = torch::matmul(hidden.index_select(0, real), table_.slice(0, 0, items_).t());
-    return torch::nn::functional::cross_entropy(
-        logits, targets.index_select(0, real), torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum));
+    return softmax_loss(hidden.index_select(0, real), table_.slice(0, 0, items_), std::nullopt,
+                        targets.index_select(0, real));
   }
 
   torch::Tensor scores(std::span<const RankingQuery> queries) override {

@@ -7,6 +7,7 @@
 
 #include "trainer/rankers/network.h"
 #include "trainer/rankers/neural_mf.h"
+#include "trainer/rankers/softmax_loss.h"
 
 namespace swallowtail {
 namespace {
@@ -89,12 +90,12 @@ class YouTube final : public RankingNetwork {
       queries.push_back({user_of_[sample], history.first(static_cast<std::size_t>(position_of_[sample]))});
       targets.push_back(history[static_cast<std::size_t>(position_of_[sample])]);
     }
-    return torch::nn::functional::cross_entropy(
-        logits(queries, &batch), torch::tensor(targets, torch::kInt64),
-        torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum));
+    return softmax_loss(hidden(queries, &batch), classes_, class_bias_, torch::tensor(targets, torch::kInt64));
   }
 
-  torch::Tensor scores(std::span<const RankingQuery> queries) override { return logits(queries, nullptr); }
+  torch::Tensor scores(std::span<const RankingQuery> queries) override {
+    return torch::addmm(class_bias_, hidden(queries, nullptr), classes_.t());
+  }
 
   /// Without any item there may still be what the side table says of the user.
   bool knows(const RankingQuery& query) const override {
@@ -102,7 +103,8 @@ class YouTube final : public RankingNetwork {
   }
 
  private:
-  torch::Tensor logits(std::span<const RankingQuery> queries, const NetworkBatch* batch) {
+  /// [B, dim]
+  torch::Tensor hidden(std::span<const RankingQuery> queries, const NetworkBatch* batch) {
     std::vector<std::int64_t> ids, offsets, users;
     for (const RankingQuery& query : queries) {
       const auto kept = query.history.last(std::min(query.history.size(), static_cast<std::size_t>(length_)));
@@ -115,8 +117,7 @@ class YouTube final : public RankingNetwork {
                                                                .offsets(torch::tensor(offsets, torch::kInt64))
                                                                .mode(torch::kMean));
     const torch::Tensor about = features_.index_select(0, torch::tensor(users, torch::kInt64)).to(mean.scalar_type());
-    const torch::Tensor hidden = out_(tower_(torch::cat({mean, about}, 1), dropout_, batch, 0));
-    return torch::matmul(hidden, classes_.t()) + class_bias_;
+    return out_(tower_(torch::cat({mean, about}, 1), dropout_, batch, 0));
   }
 
   const Histories& train_;

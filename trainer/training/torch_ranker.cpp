@@ -1,6 +1,7 @@
 #include "trainer/training/torch_ranker.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <cmath>
 
@@ -14,6 +15,15 @@ namespace swallowtail {
 namespace {
 
 constexpr std::int64_t kQueries = 64;  // scored at once, filled up: one shape of the matrices whatever the ranks
+
+/// glibc gives large blocks back to the kernel as soon as they are freed, and every step would ask for the same pages
+/// again, zeroed one by one.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that it takes
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
 
 class TorchRanker final : public Ranker {
  public:
@@ -117,6 +127,7 @@ class TorchRanker final : public Ranker {
 }  // namespace
 
 std::unique_ptr<Ranker> make_torch_ranker(const RankerInput& input, MakeNetwork make) {
+  keep_freed_memory();
   return std::make_unique<TorchRanker>(input, make);
 }
 
