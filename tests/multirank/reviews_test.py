@@ -5,7 +5,8 @@
 
 reviews_dlrm: with the text ratings are told, without it they are not; 1 and 2 ranks agree to the last digit, evaluate finds
 what train found, and an export that cannot be made says so in one line. reviews_content: what reviews say of items ranks
-better than popularity and than vectors of ids, of which every item has too few rows.
+better than popularity and than vectors of ids, of which every item has too few rows. sap_reviews: the whole pipeline trains,
+and without what reviews say it ranks worse, user by user.
 """
 import json
 import os
@@ -58,10 +59,28 @@ def check_ranking(folder):
     print(f"reviews_content: ndcg@10 {content:.4f}, popularity {popularity:.4f}, bpr_mf {ids:.4f}")
 
 
+def check_sap(folder):
+    short = {"content": ["train.epochs=8", "model.text.maps=16", "model.text.dim=32"], "einmf": ["train.epochs=6"],
+             "lightgcn": ["train.epochs=20"], "sasrec": ["train.epochs=6"], "softmax": ["train.epochs=6"]}
+    settings = [f"sap.components.{name}.settings={json.dumps(texts)}" for name, texts in short.items()]
+    run = folder / "sap"
+    whole = swallowtail(1, "train", CONFIGS / "sap_reviews.yaml", "--json", "--quiet", f"run.dir={run}", "data.text_length=64",
+                        "sap.refit=false", *settings)
+    assert {part["name"] for part in whole["components"]} == {*short, "ease"}, whole["components"]
+    alone = whole["stages"]["figures"]["alone"]
+    assert whole["validation"]["ndcg@10"] >= max(alone.values()) - 0.005, (whole["validation"], alone)
+    table = swallowtail(1, "ablate", run, "--only", "no_text", "--json", "--quiet")["ablation"]
+    without = next(line for line in table if line["name"] == "no text")["test"]
+    assert without["high"] < 0, without
+    print(f"sap_reviews: ndcg@10 {whole['test']['ndcg@10']:.4f}, without the text {without['difference']:+.4f}"
+          f" [{without['low']:+.4f}, {without['high']:+.4f}]")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check_classification(pathlib.Path(folder))
         check_ranking(pathlib.Path(folder))
+        check_sap(pathlib.Path(folder))
 
 
 main()

@@ -15,6 +15,7 @@ constexpr std::array kFlags{
     Flag{"batch", "FILE", "ids of users, one a line"},
     Flag{"k", "N", "items a user; default 10"},
     Flag{"out", "FILE", "writes user and items, tab-separated, best first"},
+    Flag{"pool", "FILE", "SAP: writes the pools: user, item, place, scores of the stages, who proposed it, components"},
     Flag{"checkpoint", "WHICH", "best (default), last, or step-<n>"},
 };
 constexpr double kTimeout_s = 300;
@@ -66,17 +67,17 @@ Outcome run(const Arguments& arguments, Ranks& ranks) {
                            .checkpoint = arguments.value("checkpoint", "best"),
                            .users = arguments.values("user"),
                            .k = parse_k(arguments.value("k", "10")),
-                           .out = arguments.value("out")};
+                           .out = arguments.value("out"),
+                           .pool = arguments.value("pool")};
   for (const std::string& file : arguments.values("batch"))
     for (std::string& user : users_of(file)) request.users.push_back(std::move(user));
   if (request.users.empty())
     throw Error{ExitCode::usage, "no user was given", "command line", "give --user ID or --batch FILE"};
   Outcome outcome{.json = recommend(request, ranks.connect(kTimeout_s))};
-  if (!request.out.empty()) {
-    outcome.text =
-        fmt::format("swallowtail: lists of {} users are in {}\n", request.users.size(), request.out.string());
-    return outcome;
-  }
+  for (const auto& [what, file] : {std::pair("pools", request.pool), std::pair("lists", request.out)})
+    if (!file.empty())
+      outcome.text += fmt::format("swallowtail: {} of {} users are in {}\n", what, request.users.size(), file.string());
+  if (!outcome.text.empty()) return outcome;
   if (outcome.json.contains("users"))
     for (const auto& answer : outcome.json["users"]) outcome.text += text_of(answer);
   else
@@ -93,11 +94,12 @@ const Command kRecommend{
     .flags = kFlags,
     .notes =
         "Items that a user has in training or validation are left out. With several users --json gives\n"
-        "{\"users\": [...]}; with --out it names the file instead of the lists.",
+        "{\"users\": [...]}; with --out or --pool it names the file instead of the lists.",
     .examples =
         "swallowtail recommend runs/bpr_mf --user 196 --k 5\n"
         "swallowtail recommend runs/bpr_mf --user 196 --json\n"
-        "swallowtail recommend runs/bpr_mf --batch users.txt --out lists.tsv",
+        "swallowtail recommend runs/bpr_mf --batch users.txt --out lists.tsv\n"
+        "swallowtail recommend runs/sap_ml100k --user 196 --pool pool.tsv",
     .run = run};
 
 }  // namespace swallowtail::cli

@@ -65,6 +65,18 @@ const std::array kKeys{
         .kind = Kind::boolean,
         .default_value = "true",
         .meaning = "interactions: the smallest counts are applied until all that stays fulfils both (k-core), or once"},
+    Key{.path = "data.max_history",
+        .kind = Kind::integer,
+        .default_value = "null",
+        .meaning = "interactions: training rows of each user that stay, after the split; the other parts and the "
+                   "catalogue keep theirs, so models are compared on short histories",
+        .unit = "rows",
+        .range = at_least(1)},
+    Key{.path = "data.max_history_of",
+        .kind = Kind::choice,
+        .default_value = "latest",
+        .meaning = "interactions: which of a user's training rows data.max_history leaves, by time",
+        .choices = {"latest", "first"}},
 };
 
 }  // namespace

@@ -70,6 +70,8 @@ InteractionOptions interaction_options(const Experiment& experiment) {
   options.min_user_count = experiment.integer("data.min_user_count");
   options.min_item_count = experiment.integer("data.min_item_count");
   options.repeats_filters = experiment.boolean("data.repeat_filters");
+  if (experiment.has("data.max_history")) options.max_history = experiment.integer("data.max_history");
+  options.keeps_latest = experiment.text("data.max_history_of") == "latest";
   read_split(experiment, options);
   return options;
 }
@@ -87,6 +89,7 @@ std::string interaction_options_text(const InteractionOptions& options) {
                       {"split", {static_cast<int>(options.split), files.split_validation, files.split_test}},
                       {"seed", options.split == SplitBy::random || options.split == SplitBy::user ? files.seed : 0}};
   if (files.folds.is_on()) json["folds"] = files.folds.text();
+  if (options.max_history) json["max_history"] = {*options.max_history, options.keeps_latest};
   if (!options.images.empty()) json["images"] = options.images;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

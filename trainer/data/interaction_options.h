@@ -26,6 +26,8 @@ struct InteractionOptions {
   std::optional<double> min_rating;
   std::int64_t min_user_count = 1, min_item_count = 1;
   bool repeats_filters = true;
+  std::optional<std::int64_t> max_history;  // training rows of a user that stay
+  bool keeps_latest = true;                 // of them, else the first ones
   SplitBy split = SplitBy::none;
 };
 

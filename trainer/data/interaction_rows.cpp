@@ -269,6 +269,20 @@ void fold_interactions(const InteractionOptions& options, InteractionRows& all) 
   drop_unless(rows, [&](std::size_t r) { return stays[r] != 0; });
 }
 
+std::int64_t cut_histories(const InteractionOptions& options, InteractionRows& all) {
+  if (!options.max_history) return 0;
+  auto& rows = all.rows;
+  std::vector<std::int64_t> order = by_user_and_time(rows);
+  std::erase_if(order, [&](std::int64_t r) { return rows[r].part != Part::train; });
+  std::vector<char> stays(rows.size(), 1);
+  for_each_user(rows, order, [&](std::span<const std::int64_t> stretch) {
+    const std::size_t most = std::min(stretch.size(), static_cast<std::size_t>(*options.max_history));
+    const auto gone = options.keeps_latest ? stretch.first(stretch.size() - most) : stretch.subspan(most);
+    for (const std::int64_t r : gone) stays[r] = 0;
+  });
+  return drop_unless(rows, [&](std::size_t r) { return stays[r] != 0; });
+}
+
 std::vector<SideColumn> item_columns_of(const InteractionRows& all, std::int64_t items) {
   std::vector<SideColumn> columns;
   for (const std::string& name : all.text_columns) {

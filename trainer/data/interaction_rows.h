@@ -62,6 +62,9 @@ void split_interactions(const InteractionOptions& options, InteractionRows& all)
 /// stay. Groups of stratified and user folds are users.
 void fold_interactions(const InteractionOptions& options, InteractionRows& all);
 
+/// Leaves each user options.max_history training rows, the latest or the first ones; how many rows went.
+std::int64_t cut_histories(const InteractionOptions& options, InteractionRows& all);
+
 /// What the training rows say of each item (reviews): a column of free text for each of all.text_columns, the rows'
 /// texts one after another as they stand in the files, up to 64 KiB an item. Call after the split.
 std::vector<SideColumn> item_columns_of(const InteractionRows& all, std::int64_t items);

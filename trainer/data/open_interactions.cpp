@@ -127,6 +127,8 @@ Interactions read_sources(const InteractionOptions& options, const Sources& sour
   data.items = remaining(items, &InteractionRow::item, rows, item_rows);
   split_interactions(options, rows);
   fold_interactions(options, rows);
+  if (const std::int64_t cut = cut_histories(options, rows); cut > 0)
+    data.notes.push_back(fmt::format("data.max_history: {} training rows of longer histories are left out", cut));
   data.train = histories_of(rows, Part::train, data.users.size());
   data.validation = histories_of(rows, Part::validation, data.users.size());
   data.test = histories_of(rows, Part::test, data.users.size());

@@ -116,11 +116,14 @@ class Sap final : public ComposedRanker {
     facts_["stages"]["figures"] = stage_figures(judge);
     facts_["strata"] =
         strata_facts(strata_, data_, gates_in_words(), likeness_column(input_.experiment, data_.item_table));
+    workshop_->save_stage("facts", digest_of_all(), {}, facts_);
   }
 
   void prepare_scores() override {
     place_strata();
     if (!components_.empty()) return;
+    json facts;  // of a run that is finished: for --resume
+    if (workshop_->restore_stage("facts", digest_of_all(), {}, facts)) facts_ = std::move(facts);
     draw_graph();
     for (const auto& order : workshop_->components())
       components_.push_back(workshop_->open(order.name, options_.refits ? SapFold::whole : SapFold::without_meta));
@@ -165,6 +168,38 @@ class Sap final : public ComposedRanker {
     return found;
   }
 
+  std::vector<std::string> component_names() const override {
+    std::vector<std::string> names;
+    for (const auto& order : workshop_->components()) names.push_back(order.name);
+    return names;
+  }
+
+  std::vector<std::vector<PoolLine>> pools(std::span<const RankingQuery> queries) const override {
+    std::vector<PoolAsk> asks;
+    for (const RankingQuery& query : queries) asks.push_back(ask_of(query, {}));
+    std::vector<std::vector<PoolLine>> tables;
+    for (const PooledRow& row : pooler(components_).block(asks)) {
+      const auto size = static_cast<std::size_t>(row.pool.size());
+      std::vector<float> weighed(size), reranked(size);
+      by_product(row, weighed);
+      by_heads(row, reranked);
+      auto& table = tables.emplace_back();
+      for (const std::size_t place : order_.order(row, reranked)) {
+        PoolLine& line = table.emplace_back(PoolLine{.item = row.pool.items[place],
+                                                     .place = std::ssize(table) + 1,
+                                                     .weighed = weighed[place],
+                                                     .reranked = reranked[place],
+                                                     .sources = {},
+                                                     .scores = {}});
+        for (std::size_t c = 0; c < components_.size(); ++c) {
+          if (row.pool.sources[place] >> c & 1) line.sources.push_back(c);
+          line.scores.push_back(row.pool.scores[c * size + place]);
+        }
+      }
+    }
+    return tables;
+  }
+
   std::vector<UserGroup> user_groups() const override { return strata_.groups(); }
 
   json facts() const override { return facts_; }
@@ -205,6 +240,14 @@ class Sap final : public ComposedRanker {
       workshop_->save_stage(name, so_far_, name == "strata" ? strata_.state() : state, facts);
     }
     facts_["stages"][std::string(name)] = facts;
+  }
+
+  /// Of everything that the run comes from.
+  std::string digest_of_all() const {
+    std::string made_of = data_.fingerprint + fmt::format(", seed {}", options_.seed);
+    for (const char* section : {"sap", "model"})
+      for (const std::string& setting : settings_of(input_.experiment, section)) made_of += '\n' + setting;
+    return workshop_->digest(made_of);
   }
 
   bool has_text() const {
@@ -351,6 +394,8 @@ class Sap final : public ComposedRanker {
     for (std::size_t c = 0; c < components_.size(); ++c) {
       const double own = ndcg(alone(c));
       figures["alone"][components_[c].name] = own;
+      if (data_.has_validation())
+        facts_["components"][c]["metrics"]["validation"][fmt::format("ndcg@{}", options_.k)] = own;
       for (std::int32_t s = kNewStratum; s < std::max<std::int64_t>(1, strata_.count()); ++s)
         facts_["components"][c]["gates"][s == kNewStratum    ? "new users"
                                          : s == kColdStratum ? "cold users"

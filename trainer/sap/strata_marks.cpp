@@ -67,6 +67,7 @@ void add_means(Marks& marks, const Strata& strata, const std::string& column, co
 std::vector<std::vector<StratumMark>> stratum_marks(const Strata& strata, const Interactions& data,
                                                     const SideColumn* item_column, std::size_t most) {
   const auto strata_count = static_cast<std::size_t>(strata.count());
+  if (strata_count == 0) return {};  // sap.strata.enabled=false: users have no stratum, but are not cold either
   Marks marks(strata_count);
   std::vector<double> users(strata_count, 0.0);
   for (const std::int64_t user : strata.clustered) ++users[strata.of_user[user]];

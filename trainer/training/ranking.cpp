@@ -19,6 +19,7 @@
 #include "trainer/training/opened_run.h"
 #include "trainer/training/ranking_loop.h"
 #include "trainer/training/ranking_run.h"
+#include "trainer/training/recommendation_examples.h"
 #include "trainer/training/run_files.h"
 #include "trainer/training/sap_workshop.h"
 
@@ -36,6 +37,35 @@ void check_source(const Experiment& experiment) {
   if (experiment.text("data.source") != "interactions")
     throw experiment.error("data.source", fmt::format("{} ranks interactions", experiment.text("model.type")),
                            "set data.source: interactions");
+}
+
+/// Collective: user, item, place, scores after the product layer and after the graph, who proposed it ("fill": nobody),
+/// and what each component says of it.
+void write_pools(const RecommendRequest& request, std::span<const RankingQuery> queries, RankingSession& session) {
+  constexpr std::size_t kUsersAtOnce = 64;
+  const auto* const composed = dynamic_cast<const ComposedRanker*>(session.model.get());
+  if (composed == nullptr)
+    throw Error{ExitCode::usage, fmt::format("{} has no pool", session.experiment.text("model.type")), "command line",
+                "--pool is for runs of model.type: sap"};
+  const auto names = composed->component_names();
+  std::string text = "user\titem\tplace\tproduct\tgraph\tsources";
+  for (const std::string& name : names) text += '\t' + name;
+  text += '\n';
+  for (std::size_t first = 0; first < queries.size(); first += kUsersAtOnce) {
+    const auto block = queries.subspan(first, std::min(kUsersAtOnce, queries.size() - first));
+    const auto pools = composed->pools(block);
+    for (std::size_t row = 0; row < pools.size(); ++row)
+      for (const PoolLine& line : pools[row]) {
+        std::string sources;
+        for (const std::size_t component : line.sources) sources += (sources.empty() ? "" : ",") + names[component];
+        text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}", request.users[first + row], session.data.items.name(line.item),
+                            line.place, line.weighed, line.reranked, sources.empty() ? "fill" : sources);
+        for (const float score : line.scores) text += fmt::format("\t{}", score);
+        text += '\n';
+      }
+  }
+  if (session.ranks.rank() == 0) write_atomically(request.pool, text);
+  session.ranks.barrier(Tag{"pools"});
 }
 
 /// Beside the whole, under a name of its own, unless the user gave a folder.
@@ -264,6 +294,7 @@ TrainedRanking train_ranking_run(const Experiment& experiment, const fs::path& f
     const auto facts = composed->facts();  // items() only refers to it
     for (const auto& [key, value] : facts.items()) summary[key] = value;
   }
+  summary["examples"] = recommendation_examples(session);
   summary["best_step"] = best_step;
   summary["checkpoint"] =
       experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
@@ -342,6 +373,11 @@ json recommend(const RecommendRequest& request, Communicator& ranks) {
     queries.push_back({user, {}});
   }
   for (std::size_t q = 0; q < queries.size(); ++q) queries[q].history = known[q];
+  if (!request.pool.empty()) {
+    write_pools(request, queries, *session);
+    if (request.out.empty())
+      return {{"pool", request.pool.string()}, {"users", json::array()}, {"lists", request.users.size()}};
+  }
   const auto answers = recommend_items(*session, queries, known, request.k);
 
   if (!request.out.empty()) {

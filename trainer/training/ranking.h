@@ -27,7 +27,8 @@ struct RecommendRequest {
   std::string checkpoint = "best";
   std::vector<std::string> users;  // external ids; an unknown one is a new user
   std::int64_t k = 10;
-  std::filesystem::path out;  // TSV: user, items; empty: none
+  std::filesystem::path out;   // TSV: user, items; empty: none
+  std::filesystem::path pool;  // of SAP, TSV: an item of a user's pool a line, as write_pools() says; empty: none
 };
 
 /// The best items that a user has in none of training and validation, which is also the history that is known.

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <ctime>
+#include <fstream>
 
 #include "trainer/files/durable_file.h"
 #include "trainer/report/html_report.h"
@@ -108,6 +109,34 @@ void RunReport::write_page(const ordered_json& summary, const std::string& exper
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
     page.phases.push_back({std::string(kPhaseNames[phase]), clock.seconds(static_cast<StepPhase>(phase))});
   write_atomically(impl_->options.run_dir / "report.html", html_report(page));
+}
+
+void write_page_again(const std::filesystem::path& run_dir, const nlohmann::json& more) {
+  const auto text_of = [&](const char* name) {
+    std::ifstream in(run_dir / name);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  ReportData page;
+  page.summary = nlohmann::json::parse(text_of("summary.json"));
+  const nlohmann::json& summary = page.summary;
+  page.title = summary.at("experiment").get<std::string>();
+  page.experiment_yaml = text_of("experiment.yaml");
+  page.machine = machine_facts();
+  page.by_step = plots_by_step(run_dir / "metrics.jsonl", summary.at("best_step").get<std::int64_t>());
+  const auto add = [&](const std::string& name, const nlohmann::json& metrics) {
+    SplitMetrics& column = page.metrics.emplace_back(SplitMetrics{name, {}});
+    for (const auto& [metric, value] : metrics.items())
+      column.values.emplace_back(metric, value.is_number() ? MetricValue(value.get<double>()) : std::nullopt);
+  };
+  const auto slices = summary.value("/slices/test"_json_pointer, nlohmann::json::object());  // items() only refers
+  const auto phases = summary.value("phases", nlohmann::json::object());
+  for (const char* split : {"test", "validation"})
+    if (summary.contains(split)) add(split, summary[split]);
+  for (const auto& [slice, content] : slices.items())
+    if (content.at("users").get<std::int64_t>() > 0) add("test, " + slice, content.at("metrics"));
+  for (const auto& [phase, seconds] : phases.items()) page.phases.push_back({phase, seconds.get<double>()});
+  page.summary.update(more);
+  write_atomically(run_dir / "report.html", html_report(page));
 }
 
 }  // namespace swallowtail

@@ -59,4 +59,7 @@ class RunReport {
   std::unique_ptr<Impl> impl_;  // null where nothing is written
 };
 
+/// Writes report.html of a finished run anew, from its files, with what `more` says beside summary.json.
+void write_page_again(const std::filesystem::path& run_dir, const nlohmann::json& more);
+
 }  // namespace swallowtail

@@ -9,6 +9,7 @@
 #include "trainer/files/durable_file.h"
 #include "trainer/sap/ablations.h"
 #include "trainer/training/ranking_run.h"
+#include "trainer/training/run_report.h"
 #include "trainer/training/sap_studies.h"
 #include "trainer/training/sap_workshop.h"
 
@@ -150,7 +151,10 @@ json ablate_sap(const AblationRequest& request, Communicator& ranks) {
   }
   json answer = {{"metric", metric}, {"runs", json::array()}, {"ablation", table}};
   for (const fs::path& run : request.runs) answer["runs"].push_back(run.string());
-  if (ranks.rank() == 0) write_atomically(request.runs.front() / "ablation.json", answer.dump(2) + "\n");
+  if (ranks.rank() == 0) {
+    write_atomically(request.runs.front() / "ablation.json", answer.dump(2) + "\n");
+    if (fs::exists(request.runs.front() / "report.html")) write_page_again(request.runs.front(), {{"ablation", table}});
+  }
   ranks.barrier(Tag{"ablations"});
   return answer;
 }

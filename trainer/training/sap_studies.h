@@ -22,7 +22,7 @@ struct AblationRequest {
 /// same), and compares user by user with the whole, each user averaged over the runs first. Goes on where it was
 /// stopped. {"metric", "runs", "ablation": [{name, meaning, metrics {validation, test}, difference, low, high, p,
 /// test {difference, low, high, p}}]}, the whole first under the name "full"; the same in <run>/ablation.json of the
-/// first run. Differences are of validation.
+/// first run, and in its report.html. Differences are of validation.
 nlohmann::json ablate_sap(const AblationRequest& request, Communicator& ranks);
 
 struct ColdUsersRequest {

@@ -154,6 +154,30 @@ TEST(Interactions, ThresholdAndCores) {
   EXPECT_EQ(error_of(directory, kYaml + ", min_user_count: 9}").code(), ExitCode::data);
 }
 
+TEST(Interactions, TrainingHistoriesAreCutAfterTheSplit) {
+  TemporaryDirectory directory;
+  directory.write("rows.csv", kRows);
+  const auto cut = [&](const std::string& how) { return open(directory, kYaml + how + "}"); };
+  EXPECT_EQ(words(cut(", max_history: 2"), cut(", max_history: 2").train), "2: a b | 7: c | 10: a c");
+  const Interactions first = cut(", max_history: 2, max_history_of: first");
+  EXPECT_EQ(words(first, first.train), "2: a b | 7: c | 10: b d");
+  EXPECT_EQ(first.train.ratings, (std::vector<float>{2, 4, 5, 1, 4}));
+  // The parts that are held out and the catalogue are those of whole histories.
+  const Interactions whole = cut(", split: {by: leave_one_out}"),
+                     split = cut(", max_history: 1, split: {by: leave_one_out}");
+  EXPECT_EQ(words(whole, whole.train), "2: a | 7: c | 10: b d");
+  EXPECT_EQ(words(split, split.train), "2: a | 7: c | 10: d");
+  EXPECT_EQ(words(split, split.validation), words(whole, whole.validation));
+  EXPECT_EQ(words(split, split.test), words(whole, whole.test));
+  EXPECT_EQ(split.items.names(), whole.items.names());
+  EXPECT_NE(split.fingerprint, whole.fingerprint);
+  EXPECT_EQ(std::ranges::count_if(
+                split.notes, [](const std::string& note) { return note.find("max_history") != std::string::npos; }),
+            1);
+  EXPECT_EQ(words(cut(", max_history: 9"), cut(", max_history: 9").train), "2: a b | 7: c | 10: b d a c");
+  EXPECT_EQ(error_of(directory, kYaml + ", max_history: 0}").code(), ExitCode::usage);
+}
+
 TEST(Interactions, EverySplitGivesEachRowToOnePart) {
   TemporaryDirectory directory;
   std::string rows = "user,item,timestamp\n";

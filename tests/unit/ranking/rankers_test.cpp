@@ -10,6 +10,7 @@
 
 #include "kernels/random.h"
 #include "parallel/local_communicator.h"
+#include "tests/unit/ranking/interactions_fixture.h"
 #include "trainer/ranking/co_occurrence.h"
 #include "trainer/ranking/dot.h"
 #include "trainer/ranking/light_gcn.h"
@@ -19,24 +20,8 @@
 namespace swallowtail {
 namespace {
 
+using test::interactions;
 using Make = std::unique_ptr<Ranker> (*)(const RankerInput&);
-
-/// Histories by user; users and items are numbers.
-Interactions interactions(const std::vector<std::vector<std::int64_t>>& histories, std::int64_t items) {
-  Interactions data;
-  std::vector<std::string> users, names;
-  for (std::size_t user = 0; user < histories.size(); ++user) users.push_back(std::to_string(user));
-  for (std::int64_t item = 0; item < items; ++item) names.push_back(std::to_string(item));
-  data.users = IdList(users);
-  data.items = IdList(names);
-  for (const auto& history : histories) {
-    data.train.items.insert(data.train.items.end(), history.begin(), history.end());
-    data.train.offsets.push_back(data.train.size());
-  }
-  data.train.ratings.assign(data.train.items.size(), 1);
-  data.train.times.assign(data.train.items.size(), 0);
-  return data;
-}
 
 Experiment experiment(const std::string& yaml) {
   return Experiment::parse("data: {source: interactions, train: none}\n" + yaml);
@@ -167,9 +152,65 @@ void expect_same_on_any_ranks(Make make, const Experiment& from, const Interacti
   }
 }
 
+/// Four users with a column, one without, and one without interactions whose column says which group is its own.
+Interactions groups() {
+  Interactions data = interactions({{0, 1, 2}, {0, 1}, {0, 3}, {3, 4}, {0, 4}, {}}, 6);
+  data.user_table.columns = {test::category_column("kind", {"a", "b"}, {0, 0, 1, 1, -1, 1}),
+                             test::number_column("same", {1, 1, 1, 1, 1, 1})};
+  return data;
+}
+
+TEST(Demographic, EqualsTheFormula) {
+  const Interactions data = groups();
+  const auto rank = make_single_rank();
+  const double weight = 0.7, smoothing_users = 3;
+  const auto from = experiment("model: {type: demographic, demographic_weight: 0.7, smoothing_users: 3}");
+  const auto model = make_demographic({from, data, *rank});
+  model->fit();
+  model->prepare_scores();
+  const double all = 11, users = 5, m = smoothing_users * all / users;
+  const std::vector<double> counts{4, 2, 1, 2, 2, 0};
+  const std::vector<std::vector<double>> of_group{{2, 2, 1, 0, 0, 0}, {1, 0, 0, 2, 1, 0}, {1, 0, 0, 0, 1, 0}};
+  for (const auto& [user, group] : {std::pair(0, 0), {2, 1}, {4, 2}, {5, 1}}) {  // "same" tells nobody apart
+    double in_group = 0;
+    for (const double count : of_group[group]) in_group += count;
+    const auto expected = [&](std::size_t item) {
+      const double share = (counts[item] + 0.5) / (all + 0.5 * 6);
+      return std::log(share) + weight * std::log((of_group[group][item] + m * share) / (in_group + m) / share);
+    };
+    const auto scores = scores_of(*model, data, user);
+    // Scores rank one user's items, so what is the same for all of them does not count.
+    for (std::size_t item = 0; item < scores.size(); ++item)
+      EXPECT_NEAR(scores[item] - scores[0], expected(item) - expected(0), 1e-6) << user << ", " << item;
+  }
+}
+
+TEST(Demographic, NewUsersGetWhatTheirGroupTakes) {
+  const Interactions data = groups();
+  const auto rank = make_single_rank();
+  const auto from = experiment("model: {type: demographic, smoothing_users: 1}");
+  const auto model = make_demographic({from, data, *rank});
+  model->fit();
+  model->prepare_scores();
+  const auto scores = scores_of(*model, data, 5);  // group b takes item 3, which is not the most popular one
+  EXPECT_EQ(std::ranges::max_element(scores) - scores.begin(), 3);
+  EXPECT_TRUE(model->knows({5, {}}));
+  EXPECT_FALSE(model->knows({kColdId, {}}));
+  std::vector<float> unknown(6);
+  const RankingQuery nobody{kColdId, {}};
+  model->score(std::span(&nobody, 1), unknown);
+  EXPECT_EQ(std::ranges::max_element(unknown) - unknown.begin(), 0);
+
+  Interactions plain = groups();
+  plain.user_table.columns.clear();
+  const auto without = make_demographic({from, plain, *rank});
+  EXPECT_FALSE(without->knows({0, plain.train.of(0)})) << "nothing is known of anybody";
+}
+
 TEST(Rankers, HaveTheSameBitsOnAnyNumberOfRanks) {
   const Interactions data = tastes(13, 17);
   expect_same_on_any_ranks(make_popularity, experiment("model: {type: popularity}"), data, "popularity");
+  expect_same_on_any_ranks(make_demographic, experiment("model: {type: demographic}"), groups(), "demographic");
   expect_same_on_any_ranks(make_item_knn, experiment("model: {type: item_knn, neighbors: 5}"), data, "item_knn");
   expect_same_on_any_ranks(make_light_gcn,
                            experiment("model: {type: lightgcn, embedding_dim: 8, layers: 3}\n"

@@ -88,6 +88,57 @@ TEST(SapGates, SearchBeatsEveryComponentAndDropsNoise) {
   });
 }
 
+/// Each stratum has one component that knows its users' taste, and one that knows nothing of it.
+PooledRows of_two_methods(std::uint64_t seed) {
+  PooledRows rows;
+  rows.all = 400;
+  for (std::int64_t user = 0; user < rows.all; ++user) {
+    PooledRow& row = rows.rows.emplace_back();
+    const auto key = static_cast<std::uint64_t>(user);
+    row.user = user;
+    row.stratum = static_cast<std::int32_t>(user % 2);
+    row.wanted = 1;
+    const auto taken = random::below(random::bits(seed, 1, key), kItems);
+    row.relevant = {static_cast<std::int32_t>(taken)};
+    row.pool.items.resize(kItems);
+    std::iota(row.pool.items.begin(), row.pool.items.end(), std::int64_t{0});
+    row.pool.sources.assign(kItems, 3);
+    for (std::int64_t c = 0; c < 2; ++c)
+      for (std::int64_t item = 0; item < kItems; ++item)
+        row.pool.scores.push_back(
+            static_cast<float>((c == user % 2 && item == taken ? 2 : 0) +
+                               random::normal(random::bits(seed, 2 + static_cast<std::uint64_t>(c), key,
+                                                           static_cast<std::uint64_t>(item)))));
+  }
+  return rows;
+}
+
+TEST(SapGates, AStratumsOwnMethodBeatsTheCommonOneWhereStrataDiffer) {
+  const Interactions data = some_data(400);
+  const PooledRows learn = of_two_methods(1), fresh = of_two_methods(2);
+  run_ranks(1, [&](Communicator& ranks) {
+    const auto ndcg = [&](std::int64_t interactions, bool has_strata) {
+      ProductLayer layer(2, has_strata ? 2 : 1, data, {}, 1);
+      layer.gates.shrink(std::vector<std::int64_t>(has_strata ? 2 : 1, interactions), has_strata ? 20000 : 1e300);
+      PooledRows rows = learn;
+      if (!has_strata)
+        for (PooledRow& row : rows.rows) row.stratum = 0;
+      layer.gates.search(rows, 10, ranks);
+      if (has_strata && interactions > 20000) {
+        EXPECT_GT(layer.gates.of(0)[0], 0.9);
+        EXPECT_GT(layer.gates.of(1)[1], 0.9);
+      }
+      return pooled_ndcg(
+          fresh, [&](const PooledRow& row, std::span<float> out) { layer.score(row, out); }, 10, ranks);
+    };
+    const double common = ndcg(2000, false), own = ndcg(200000, true);
+    EXPECT_GT(own, common + 0.05);
+    EXPECT_NEAR(ndcg(0, true), common, 1e-12) << "without interactions of its own a stratum has the common weights";
+    const double shrunk = ndcg(20000, true);  // half way
+    EXPECT_GT(shrunk, common);
+  });
+}
+
 TEST(SapGates, PermutedComponentsHavePermutedGates) {
   const PooledRows rows = planted(3);
   PooledRows turned = rows;

@@ -178,6 +178,11 @@ TEST(Strata, MarksNameWhatIsPlanted) {
   }
 }
 
+TEST(Strata, WithoutStrataThereAreNoMarks) {
+  const Interactions data = planted({});
+  EXPECT_TRUE(stratum_marks(Strata(data, {}), data, nullptr, 5).empty());
+}
+
 TEST(TruncatedSvd, EqualsTheMatrixWhereItsRankIsWhole) {
   const Interactions data = interactions({{0, 1}, {1, 2}, {0, 2, 3}, {3}}, 4);
   const auto rank = make_single_rank();

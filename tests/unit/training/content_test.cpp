@@ -170,6 +170,23 @@ TEST(Content, ImagesDecideWhomNewItemsAreFor) {
   });
 }
 
+TEST(Content, WithoutTheirImagesNewItemsAreGuessed) {
+  Interactions data = two_pictures();
+  SideColumn nothing{.name = "shelf", .kind = SideColumn::Kind::category, .categories = {"x", "y"}, .offsets = {0}};
+  for (std::int64_t item = 0; item < kItems; ++item) {  // says nothing of the taste
+    nothing.codes.push_back(item / 2 % 2);
+    nothing.offsets.push_back(item + 1);
+  }
+  data.item_table.columns = {nothing};
+  const Experiment from = experiment();
+  run_ranks(1, [&](Communicator& ranks) {
+    const auto model = make_torch_ranker({from, data, ranks}, make_content);
+    train(*model, 1, 40);
+    for (const std::int64_t user : {kUsers - 2, kUsers - 1})
+      EXPECT_LE(agreement(scores_of(*model, {user, {}}), user % 2, kKnownItems, kItems), 0.75) << user;
+  });
+}
+
 TEST(Content, FrozenWordsStayWhereTheyStarted) {
   const Interactions data = two_tastes();
   for (const bool is_frozen : {true, false}) {

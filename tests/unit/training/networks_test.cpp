@@ -6,6 +6,7 @@
 #include <set>
 
 #include "parallel/local_communicator.h"
+#include "tests/unit/ranking/interactions_fixture.h"
 #include "trainer/rankers/mult_vae.h"
 #include "trainer/rankers/network.h"
 #include "trainer/rankers/sequences.h"
@@ -14,23 +15,8 @@
 namespace swallowtail {
 namespace {
 
+using test::interactions;
 using Items = std::vector<std::int64_t>;
-
-Interactions interactions(const std::vector<Items>& histories, std::int64_t items) {
-  Interactions data;
-  std::vector<std::string> users, names;
-  for (std::size_t user = 0; user < histories.size(); ++user) users.push_back(std::to_string(user));
-  for (std::int64_t item = 0; item < items; ++item) names.push_back(std::to_string(item));
-  data.users = IdList(users);
-  data.items = IdList(names);
-  for (const Items& history : histories) {
-    data.train.items.insert(data.train.items.end(), history.begin(), history.end());
-    data.train.offsets.push_back(data.train.size());
-  }
-  data.train.ratings.assign(data.train.items.size(), 1);
-  data.train.times.assign(data.train.items.size(), 0);
-  return data;
-}
 
 Interactions walks() {
   std::vector<Items> histories;

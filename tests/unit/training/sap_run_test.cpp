@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <sstream>
 
 #include "parallel/local_communicator.h"
 #include "tests/unit/data/temporary_directory.h"
@@ -75,7 +77,8 @@ json train_in(const TemporaryDirectory& directory, int world = 1, const std::vec
 
 json comparable(const json& summary) {
   json kept;
-  for (const char* key : {"validation", "test", "slices", "stages", "components", "pool"}) kept[key] = summary.at(key);
+  for (const char* key : {"validation", "test", "slices", "stages", "components", "pool", "examples"})
+    kept[key] = summary.at(key);
   return kept;
 }
 
@@ -87,6 +90,9 @@ TEST(SapRun, IsTheSameOnAnyNumberOfRanksAndEveryStageIsThere) {
     EXPECT_TRUE(one.at("stages").contains(stage)) << stage;
   EXPECT_EQ(one.at("components").size(), 3U);
   EXPECT_GT(one.at("pool").at("recall").get<double>(), 0.5);
+  ASSERT_EQ(one.at("examples").size(), 2U) << "a user of each stratum";
+  for (const json& example : one.at("examples"))
+    for (const json& item : example.at("items")) EXPECT_FALSE(item.at("shares").empty()) << example;
   const std::string resolved = read_text(directory.path() / "run" / "experiment.yaml");
   EXPECT_NE(resolved.find("model.hidden_dim=8"), std::string::npos) << "a component's settings stand in the run";
   EXPECT_EQ(resolved.find("gru.yaml"), std::string::npos);
@@ -109,6 +115,14 @@ TEST(SapRun, GoesOnInAnyStage) {
     for (const fs::path& part : parts) fs::remove_all(part);
     EXPECT_EQ(comparable(train_in(directory, 2, {}, true)), whole) << parts.front();
   }
+}
+
+TEST(SapRun, AFinishedRunThatIsResumedKeepsWhatItsSummarySays) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json whole = train_in(directory);
+  for (const int world : {1, 2}) EXPECT_EQ(comparable(train_in(directory, world, {}, true)), comparable(whole));
+  EXPECT_EQ(train_in(directory, 1, {}, true).at("strata"), whole.at("strata"));
 }
 
 TEST(SapRun, AnotherSettingMakesItsStageAnew) {
@@ -149,15 +163,70 @@ TEST(SapRun, EvaluateAndRecommendGiveTheSameListsWithReasons) {
   EXPECT_EQ(recommend({.run_dir = run, .users = {"nobody"}, .k = 3}, *rank).at("items").size(), 3U);
 }
 
+TEST(SapRun, PoolsAreWrittenWithTheirSourcesAndStages) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  train_in(directory);
+  const fs::path run = directory.path() / "run", file = directory.path() / "pool.tsv";
+  const auto rank = make_single_rank();
+  const json answer = recommend({.run_dir = run, .users = {"u3", "u4"}, .pool = file}, *rank);
+  EXPECT_EQ(answer.at("pool"), file.string());
+  std::istringstream lines(read_text(file));
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line, "user\titem\tplace\tproduct\tgraph\tsources\tgru\tknn\tmf");  // components by name
+  std::map<std::string, std::vector<std::string>> items;
+  while (std::getline(lines, line)) {
+    std::istringstream fields(line);
+    std::string user, item, sources;
+    std::size_t place = 0;
+    double product = 0, graph = 0, component = 0;
+    ASSERT_TRUE(fields >> user >> item >> place >> product >> graph >> sources) << line;
+    for (int c = 0; c < 3; ++c) ASSERT_TRUE(fields >> component) << line;
+    items[user].push_back(item);
+    EXPECT_EQ(place, items[user].size()) << line;
+    EXPECT_TRUE(sources == "fill" || sources.find_first_not_of(",gruknmf") == std::string::npos) << line;
+  }
+  ASSERT_EQ(items.size(), 2U);
+  for (const auto& [user, own] : items) {
+    EXPECT_EQ(std::set(own.begin(), own.end()).size(), own.size());
+    EXPECT_LE(own.size(), 20U);
+    const json shown = recommend({.run_dir = run, .users = {user}, .k = 5}, *rank);
+    for (std::size_t place = 0; place < 5; ++place) EXPECT_EQ(shown.at("items")[place].at("item"), own[place]) << user;
+  }
+  EXPECT_THROW(recommend({.run_dir = run / "components" / "knn", .users = {"u3"}, .pool = file}, *rank), Error);
+  const std::string one = read_text(file);
+  run_ranks(2, [&](Communicator& ranks) { recommend({.run_dir = run, .users = {"u3", "u4"}, .pool = file}, ranks); });
+  EXPECT_EQ(read_text(file), one) << "the same on any number of ranks";
+}
+
+TEST(SapRun, NewUsersGetTheItemsOfTheirType) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  std::string users = read_text(directory.path() / "users.csv");
+  for (int user = 80; user < 90; ++user) users += fmt::format("u{},{},{}\n", user, 30, user % 2 ? "odd" : "even");
+  directory.write("users.csv", users);
+  train_in(directory, 1, {"sap.components.groups.settings=[model.type=demographic]"});
+  const auto rank = make_single_rank();
+  for (int user = 80; user < 90; ++user) {
+    const json answer =
+        recommend({.run_dir = directory.path() / "run", .users = {fmt::format("u{}", user)}, .k = 5}, *rank);
+    EXPECT_FALSE(answer.at("by_popularity").get<bool>());
+    ASSERT_EQ(answer.at("items").size(), 5U);
+    for (const json& item : answer.at("items"))
+      EXPECT_EQ(std::stoi(item.at("item").get<std::string>().substr(1)) % 2, user % 2) << user << ": " << item;
+  }
+}
+
 TEST(SapRun, AblationsReuseComponentsAndAreCompared) {
   TemporaryDirectory directory;
   write_data(directory);
-  const json whole = train_in(directory);
+  const json whole = train_in(directory, 1, {"report.html=true"});
   const fs::path run = directory.path() / "run";
   const auto rank = make_single_rank();
-  const AblationRequest request{.runs = {run}, .names = {"no_graph", "knn", "equal_weights"}, .quiet = true};
+  const AblationRequest request{.runs = {run}, .names = {"no_graph", "knn", "equal_weights", "one_stratum"}, .quiet = true};
   const json table = ablate_sap(request, *rank).at("ablation");
-  ASSERT_EQ(table.size(), 4U);
+  ASSERT_EQ(table.size(), 5U);
   EXPECT_EQ(table[0].at("name"), "full");
   EXPECT_EQ(table[0].at("metrics").at("test").at("ndcg@5"), whole.at("test").at("ndcg@5"));
   EXPECT_EQ(table[0].at("difference"), 0);
@@ -166,6 +235,10 @@ TEST(SapRun, AblationsReuseComponentsAndAreCompared) {
     EXPECT_LE(line.at("difference"), line.at("high"));
   }
   EXPECT_FALSE(fs::exists(run / "ablations" / "no_graph" / "components")) << "the run's own are taken";
+  const std::string page = read_text(run / "report.html");
+  for (const char* wanted :
+       {"equal weights", "ndcg@5 alone, validation", "Recommendations, and why", "Length of the list", "Strata"})
+    EXPECT_NE(page.find(wanted), std::string::npos) << wanted;
   EXPECT_EQ(ablate_sap(request, *rank).at("ablation"), table) << "a second time, from what was trained";
   EXPECT_THROW(ablate_sap({.runs = {run}, .names = {"gates"}, .quiet = true}, *rank), Error);
 }
