@@ -64,9 +64,9 @@ def start(work, before):
 
 
 def copy(begun, folder):
-    """What is never written again is linked: a published checkpoint. The ledger grows."""
+    """Shards are never written again, and so linked. The ledger grows, and a manifest is locked by whoever reads it."""
     def take(source, target):
-        shutil.copy2(source, target) if source.endswith("ledger.jsonl") else os.link(source, target)
+        os.link(source, target) if os.path.basename(source).startswith("rank-") else shutil.copy2(source, target)
 
     shutil.copytree(begun, folder, copy_function=take)
 
