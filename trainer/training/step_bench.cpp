@@ -128,8 +128,12 @@ class Bench {
       return std::chrono::duration<double>(Clock::now() - start).count();
     });
     step_s_.push_back(seconds / static_cast<double>(steps_));
+    if (limits_) measure_limits(seconds);
+    // Last: whoever waits for this word has the machine to itself from here on.
     if (ranks_.rank() == 0 && options_.repeated) options_.repeated(rate(step_s_.back()));
-    if (!limits_) return;
+  }
+
+  void measure_limits(double seconds) {
     // About as long as the steps took, a third for each limit.
     const auto some = [&](auto once, std::vector<double>& seconds_of) {
       const double first = together(once);
