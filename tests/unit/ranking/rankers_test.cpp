@@ -188,7 +188,7 @@ TEST(Demographic, EqualsTheFormula) {
 TEST(Demographic, NewUsersGetWhatTheirGroupTakes) {
   const Interactions data = groups();
   const auto rank = make_single_rank();
-  const auto from = experiment("model: {type: demographic, smoothing_users: 1}");
+  const auto from = experiment("model: {type: demographic, demographic_weight: 1, smoothing_users: 1}");
   const auto model = make_demographic({from, data, *rank});
   model->fit();
   model->prepare_scores();
