@@ -75,10 +75,10 @@ std::vector<Ablation> ablations_of(const Experiment& experiment, const std::stri
   return all;
 }
 
-Ablation find_ablation(const Experiment& experiment, const std::string& name) {
+Ablation find_ablation(const Experiment& experiment, const std::string& name, const std::string& best_alone) {
   std::string wanted = name;
   std::ranges::replace(wanted, '_', ' ');
-  const auto all = ablations_of(experiment);
+  const auto all = ablations_of(experiment, best_alone);
   std::vector<std::string_view> names;
   for (const Ablation& ablation : all) {
     if (ablation.name == wanted || ablation.name == "without " + name) return ablation;

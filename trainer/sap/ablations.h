@@ -19,6 +19,6 @@ struct Ablation {
 std::vector<Ablation> ablations_of(const Experiment& experiment, const std::string& best_alone = {});
 
 /// The one of that name; a component's own name means the one without it. Errors: usage, with the nearest name.
-Ablation find_ablation(const Experiment& experiment, const std::string& name);
+Ablation find_ablation(const Experiment& experiment, const std::string& name, const std::string& best_alone = {});
 
 }  // namespace swallowtail

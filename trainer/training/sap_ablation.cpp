@@ -98,7 +98,7 @@ json ablate_sap(const AblationRequest& request, Communicator& ranks) {
       }
     std::vector<Ablation> wanted;
     if (request.names.empty()) wanted = ablations_of(experiment, best_alone);
-    for (const std::string& name : request.names) wanted.push_back(find_ablation(experiment, name));
+    for (const std::string& name : request.names) wanted.push_back(find_ablation(experiment, name, best_alone));
     wanted.insert(wanted.begin(), Ablation{"full", "everything", {}});
     for (const Ablation& ablation : wanted) {
       if (!request.quiet && ranks.rank() == 0)
