@@ -102,6 +102,7 @@ class Content final : public RankingNetwork, public BeforeStep {
       }
     }
     if (step.step == 1 || step.begins_epoch) content_ = torch::Tensor();
+    content();  // made before the losses, which several threads may compute
   }
 
   torch::Tensor loss_sum(const NetworkBatch& batch) override {
@@ -160,7 +161,7 @@ class Content final : public RankingNetwork, public BeforeStep {
     return score_all(user_vectors(queries, nullptr), all_items_, every_item_);
   }
 
-  /// Vectors of the items are kept while nothing is trained.
+  /// Vectors of the items are kept while nothing is trained: the first scores() makes them.
   void train(bool on) override {
     RankingNetwork::train(on);
     all_items_ = torch::Tensor();

@@ -32,6 +32,7 @@ class RankingNetwork : public torch::nn::Module {
   /// Sum over the targets of the samples, fp32, on the tape. Depends on the chunk alone, not on its neighbours.
   virtual torch::Tensor loss_sum(const NetworkBatch& batch) = 0;
   /// [queries, items]; each row depends on its query alone, its last bits perhaps on its place. Without the tape.
+  /// The first call after eval() is made alone, others by several threads at once, as those of loss_sum() are.
   virtual torch::Tensor scores(std::span<const RankingQuery> queries) = 0;
   virtual bool knows(const RankingQuery& query) const = 0;
 };

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cmath>
+#include <exception>
 
 #include "parallel/deterministic_reduce.h"
 #include "trainer/data/sample_order.h"
@@ -52,15 +54,20 @@ class TorchRanker final : public Ranker {
     TreeSum tree(dense_.size(), chunks, first_chunk, end_chunk);
     std::vector<double> losses(static_cast<std::size_t>(chunks), 0.0);
     network_->train();
-    for (std::int64_t chunk = first_chunk; chunk < end_chunk; ++chunk) {
+    const auto compute = [&](std::int64_t chunk, std::vector<float>& gradient) {
       const auto [begin, end] = share_.chunk_samples(step.size, chunk);
-      dense_.zero_gradient();
       const torch::Tensor loss = network_->loss_sum(
           {std::span(samples).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)), begin,
            step.step, step.epoch, step.progress, seed_});
-      (loss / targets).backward();
+      gradient_of(loss / targets, gradient);
       losses[chunk] = loss.item<float>();
-      tree.add(chunk, dense_.gradient());
+    };
+    // As many chunks as there are threads at a time: their gradients are added in order.
+    gradients_.resize(static_cast<std::size_t>(std::clamp<std::int64_t>(end_chunk - first_chunk, 1, threads_)));
+    for (std::int64_t first = first_chunk; first < end_chunk; first += std::ssize(gradients_)) {
+      const std::int64_t count = std::min<std::int64_t>(std::ssize(gradients_), end_chunk - first);
+      side_by_side(count, [&](std::int64_t i) { compute(first + i, gradients_[i]); });
+      for (std::int64_t i = 0; i < count; ++i) tree.add(first + i, gradients_[i]);
     }
     input_.ranks.all_reduce_sum(Tag{"loss", step.step}, std::span(losses));  // own places beside zeros: a copy
     tree.finish(input_.ranks, Tag{"dense gradients", step.step}, dense_.gradient());
@@ -82,17 +89,19 @@ class TorchRanker final : public Ranker {
   void prepare_scores() override { network_->eval(); }
 
   void score(std::span<const RankingQuery> queries, std::span<float> scores) override {
-    const torch::NoGradGuard no_grad;
-    const std::int64_t items = input_.data.items.size();
-    std::vector<RankingQuery> padded;
-    for (std::size_t first = 0; first < queries.size(); first += kQueries) {
-      const auto part = queries.subspan(first, std::min<std::size_t>(kQueries, queries.size() - first));
-      padded.assign(part.begin(), part.end());
+    const std::int64_t items = input_.data.items.size(), count = std::ssize(queries);
+    const auto compute = [&](std::int64_t first) {
+      const torch::NoGradGuard no_grad;
+      const auto part =
+          queries.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(kQueries, count - first)));
+      std::vector<RankingQuery> padded(part.begin(), part.end());
       padded.resize(kQueries);
       const torch::Tensor rows = network_->scores(padded).contiguous();
-      std::copy_n(rows.data_ptr<float>(), static_cast<std::int64_t>(part.size()) * items,
-                  scores.begin() + static_cast<std::ptrdiff_t>(first) * items);
-    }
+      std::copy_n(rows.data_ptr<float>(), std::ssize(part) * items, scores.begin() + first * items);
+    };
+    if (count == 0) return;
+    side_by_side(1, [&](std::int64_t) { compute(0); });  // alone: it makes what the network keeps for all queries
+    side_by_side((count - 1) / kQueries, [&](std::int64_t i) { compute((i + 1) * kQueries); });
   }
 
   bool knows(const RankingQuery& query) const override { return network_->knows(query); }
@@ -116,12 +125,50 @@ class TorchRanker final : public Ranker {
   std::int64_t parameters() const override { return dense_.size(); }
 
  private:
+  /// d loss / d parameters as one array, in the order of dense_. Nothing is added to the parameters' own gradients, so
+  /// chunks may be computed side by side.
+  void gradient_of(const torch::Tensor& loss, std::vector<float>& gradient) const {
+    gradient.assign(static_cast<std::size_t>(dense_.size()), 0.0F);
+    std::vector<torch::Tensor> trained;
+    for (const torch::Tensor& parameter : network_->parameters())
+      if (parameter.requires_grad()) trained.push_back(parameter);
+    const auto parts = torch::autograd::grad({loss}, trained, {}, {}, false, /*allow_unused=*/true);
+    auto part = parts.begin();
+    auto entry = dense_.entries().begin();
+    for (const torch::Tensor& parameter : network_->parameters()) {
+      if (parameter.requires_grad() && part->defined())
+        std::copy_n(part->contiguous().data_ptr<float>(), entry->size, gradient.begin() + entry->first);
+      part += parameter.requires_grad() ? 1 : 0;
+      ++entry;
+    }
+  }
+
+  /// use(0) … use(count - 1), each on one thread. Torch's own threads would wake up for every one of many small
+  /// operations, and would change the order of its sums.
+  template <typename Use>
+  void side_by_side(std::int64_t count, Use use) const {
+    at::set_num_threads(1);
+    std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic) num_threads(threads_)
+    for (std::int64_t i = 0; i < count; ++i) try {
+        at::init_num_threads();  // of this thread: one
+        use(i);
+      } catch (...) {
+#pragma omp critical(torch_ranker)
+        failure = std::current_exception();
+      }
+    at::set_num_threads(threads_);
+    if (failure) std::rethrow_exception(failure);
+  }
+
   RankerInput input_;
   std::shared_ptr<RankingNetwork> network_;
   DenseParameters dense_;
   BatchShare share_;
   std::uint64_t seed_;
   double clip_;
+  int threads_ = at::get_num_threads();
+  std::vector<std::vector<float>> gradients_;  // of the chunks that are computed side by side
 };
 
 }  // namespace
