@@ -2,10 +2,10 @@
 """Whether training a ranking model and ranking a whole catalogue cost what the data are: BPR-MF on drawn interactions.
 
   ranking_scale.py train PROGRAM FOLDER [--interactions 100000 1000000 10000000] [--ranks 1 2 4] [--epochs 1]
-  ranking_scale.py rank PROGRAM FOLDER [--interactions 10000000] [--users 1000 2000]
+  ranking_scale.py rank PROGRAM FOLDER [--items 1000000] [--users 500 2000]
 
 Data: as many items as a tenth of the interactions and half as many users, each with 20 of them; the square of a uniform
-draw picks the item, so that some are popular. Files are written to FOLDER once.
+draw picks the item, so that some are popular. For `rank` every item once. Files are written to FOLDER once.
 train  an epoch for each size and number of ranks (one thread each): seconds a million interactions, and the peak memory
        of the fullest rank less what a run on 1,000 interactions takes
 rank   full ranking of the validation users by a trained run, one process: users a second, and peak memory, which must
@@ -24,11 +24,11 @@ EACH = 20
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_WAIT_POLICY": "passive"}
 
 
-def write_interactions(path, interactions):
+def write_interactions(path, interactions, items):
     """Every item once, so that the catalogue is whole, then draws."""
     if path.exists():
         return
-    draw, items, users = random.Random(interactions).random, max(EACH, interactions // 10), interactions // EACH
+    draw, users = random.Random(interactions).random, interactions // EACH
     with open(path.with_suffix(".part"), "w") as file:
         file.write("user\titem\n")
         for user in range(users):
@@ -38,13 +38,13 @@ def write_interactions(path, interactions):
     path.with_suffix(".part").rename(path)
 
 
-def write_validation(path, users, interactions):
-    draw, items = random.Random(users).random, interactions // 10
+def write_validation(path, users, items):
+    draw = random.Random(users).random
     path.write_text("user\titem\n" + "".join(f"{user}\t{int(items * draw() ** 2)}\n" for user in range(users)))
 
 
 def run(command):
-    """What the command printed as JSON, its seconds, and the largest peak memory of a process that it has started."""
+    """What the command printed as JSON, and its seconds."""
     start = time.perf_counter()
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     out, error = process.communicate()
@@ -53,10 +53,10 @@ def run(command):
     return json.loads(out), time.perf_counter() - start
 
 
-def experiment(options, interactions, name, validation=None):
+def experiment(options, train, name, validation=None):
     path = options.folder / f"{name}.yaml"
     path.write_text(
-        f"data: {{source: interactions, train: {options.folder}/{interactions}.tsv"
+        f"data: {{source: interactions, train: {train}"
         + (f", validation: {validation}, duplicates: first" if validation else ", duplicates: first") + "}\n"
         f"model: {{type: bpr_mf, embedding_dim: {options.dim}}}\n"
         "embedding: {optimizer: rowwise_adagrad, learning_rate: 0.05, init: normal, init_scale: 0.1}\n"
@@ -70,9 +70,10 @@ def experiment(options, interactions, name, validation=None):
 def train(options):
     nothing = 0
     for interactions in [1000, *options.interactions]:
-        write_interactions(options.folder / f"{interactions}.tsv", interactions)
+        data = options.folder / f"{interactions}.tsv"
+        write_interactions(data, interactions, max(EACH, interactions // 10))
         for ranks in [1] if interactions == 1000 else options.ranks:
-            file = experiment(options, interactions, f"train-{interactions}")
+            file = experiment(options, data, f"train-{interactions}")
             summary, seconds = run(["mpirun", "--oversubscribe", "-n", ranks, options.program, "train", file, "--json", "--quiet",
                                     "--force", f"run.dir={options.folder}/run"])
             memory = summary["peak_rss_bytes"]
@@ -87,14 +88,14 @@ def train(options):
 
 
 def rank(options):
-    interactions = options.interactions[-1]
-    write_interactions(options.folder / f"{interactions}.tsv", interactions)
+    data, found = options.folder / f"catalogue-{options.items}.tsv", []
+    write_interactions(data, options.items, options.items)
     for users in options.users:
         validation = options.folder / f"validation-{users}.tsv"
-        write_validation(validation, users, interactions)
+        write_validation(validation, users, options.items)
         folder = options.folder / f"rank-{users}"
         if not (folder / "summary.json").exists():
-            file = experiment(options, interactions, f"rank-{users}", validation)
+            file = experiment(options, data, f"rank-{users}", validation)
             run([options.program, "train", file, "--json", "--quiet", "--force", f"run.dir={folder}", "train.max_steps=1"])
         before = time.perf_counter()
         process = subprocess.Popen([options.program, "evaluate", str(folder), "--json"], stdout=subprocess.PIPE, env=ENVIRONMENT)
@@ -103,10 +104,10 @@ def rank(options):
         seconds = time.perf_counter() - before
         if status != 0:
             sys.exit(f"evaluate {folder} failed")
-        print(f"{users:>8} users, {interactions // 10} items: evaluate took {seconds:.1f} s in all, "
+        print(f"{users:>8} users, {options.items} items: evaluate took {seconds:.1f} s in all, "
               f"{usage.ru_maxrss / 2**10:.0f} MiB at its peak; {json.loads(out)['metrics']}", flush=True)
-        options.found.append((users, seconds, usage.ru_maxrss))
-    (few, first, small), (many, last, large) = options.found[0], options.found[-1]
+        found.append((users, seconds, usage.ru_maxrss))
+    (few, first, small), (many, last, large) = found[0], found[-1]
     print(f"{(many - few) / (last - first):.0f} users/s; {(large - small) / 2**10:.0f} MiB more for {many - few} more users; "
           f"100,000 users would take {100000 * (last - first) / (many - few):.0f} s")
 
@@ -118,11 +119,11 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--interactions", nargs="+", type=int, default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--ranks", nargs="+", type=int, default=[1, 2, 4])
-    parser.add_argument("--users", nargs="+", type=int, default=[1000, 3000])
+    parser.add_argument("--users", nargs="+", type=int, default=[500, 2000])
+    parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--dim", type=int, default=64)
     options = parser.parse_args()
-    options.found = []
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
     {"train": train, "rank": rank}[options.what](options)
