@@ -58,7 +58,8 @@ def use_of(pid):
 
 
 class Use:
-    """What the ranks of one life used, sampled twice a second. Saving behind the training opens a file now and then, so medians count."""
+    """What the ranks of one life used, sampled twice a second from their second save on: before it they start, which takes long on a
+    loaded machine, and make their buffers. Saving behind the training opens a file now and then, so medians count."""
 
     def __init__(self):
         self.samples = {}
@@ -80,6 +81,10 @@ class Use:
         return (max(one[0] for one in grown), max(one[1] for one in grown)) if grown else None
 
 
+def saved(run_dir):
+    return {one.name for one in (run_dir / "checkpoints").glob("step-*") if not one.name.endswith(".partial")}
+
+
 def train_under_fire(run_dir, more, growths):
     """Restarts until it is done. Returns (kills, stops)."""
     kills = stops = 0
@@ -91,10 +96,12 @@ def train_under_fire(run_dir, more, growths):
         with log.open("w") as out:
             process = subprocess.Popen(command(ranks, run_dir, *resume, *more), env=runs.ENVIRONMENT, stdout=out, stderr=subprocess.STDOUT)
         end = time.monotonic() + (DICE.uniform(*LIFE_S) if kills + stops < MOST_FALLS else SECONDS + 200)
-        use = Use()
+        use, before, is_warm = Use(), saved(run_dir), False
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.5 if IS_LONG else 0.05)
-            use.look(children(process.pid))
+            is_warm = is_warm or len(saved(run_dir) - before) >= 2
+            if is_warm:
+                use.look(children(process.pid))
         if process.poll() is not None:
             assert process.returncode == 0, f"ended by itself with {process.returncode}:\n{log.read_text()}"
             growths.append(use.judge())
