@@ -17,7 +17,7 @@ constexpr std::array kCommonFlags{
 };
 
 // An explicit list: objects that register themselves vanish from static libraries.
-const std::array kCommands{&kTrain,  &kTune, &kEvaluate, &kRecommend, &kVerify,  &kBench,
+const std::array kCommands{&kTrain,  &kTune, &kEvaluate, &kRecommend, &kVerify,   &kBench,
                            &kDoctor, &kPlan, &kExport,   &kAblate,    &kColdUsers};
 
 std::string indented(std::string_view lines, std::string_view indent) {

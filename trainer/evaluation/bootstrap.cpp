@@ -37,9 +37,9 @@ Interval interval_of(double value, std::vector<double> resamples, double confide
 }
 
 std::int64_t unit_of(const ResampleOptions& options, std::int64_t resample, std::int64_t place, std::int64_t units) {
-  return random::below(random::bits(options.seed, kBootstrap, static_cast<std::uint64_t>(resample),
-                                    static_cast<std::uint64_t>(place)),
-                       units);
+  return random::below(
+      random::bits(options.seed, kBootstrap, static_cast<std::uint64_t>(resample), static_cast<std::uint64_t>(place)),
+      units);
 }
 
 /// statistic(counts) of every resample.
@@ -131,9 +131,9 @@ double AucOfSeeds::value(std::span<const std::int32_t> counts) const {
 
 Interval bootstrap_auc(const AucOfSeeds& model, std::int64_t units, const ResampleOptions& options) {
   const std::vector<std::int32_t> once(static_cast<std::size_t>(units), 1);
-  return interval_of(
-      model.value(once), resampled(units, options, [&](std::span<const std::int32_t> c) { return model.value(c); }),
-      options.confidence);
+  return interval_of(model.value(once),
+                     resampled(units, options, [&](std::span<const std::int32_t> c) { return model.value(c); }),
+                     options.confidence);
 }
 
 Comparison compare_auc(const AucOfSeeds& a, const AucOfSeeds& b, std::int64_t units, const ResampleOptions& options) {

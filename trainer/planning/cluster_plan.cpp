@@ -8,8 +8,8 @@
 
 #include "kernels/wire.h"
 #include "parallel/topology.h"
-#include "trainer/embedding/table_specs.h"
 #include "trainer/embedding/table_options.h"
+#include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
 

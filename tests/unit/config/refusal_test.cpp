@@ -62,8 +62,9 @@ TEST(Refusal, UnknownChoiceIsAnsweredWithTheNearest) {
 }
 
 TEST(Refusal, RequiredKeyIsAskedFor) {
-  EXPECT_EQ(refusal("seed: 1\n"),
-            "data.source is not set, at adult.yaml:1:1; set it: one of csv, criteo_tsv, libfm, synthetic, interactions");
+  EXPECT_EQ(
+      refusal("seed: 1\n"),
+      "data.source is not set, at adult.yaml:1:1; set it: one of csv, criteo_tsv, libfm, synthetic, interactions");
   EXPECT_EQ(refusal("data:\n  source: synthetic\n  tables:\n    - {dim: 4}\n"),
             "data.tables[0].rows is not set, at adult.yaml:4:7; set it: integer");
 }

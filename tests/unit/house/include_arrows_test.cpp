@@ -71,8 +71,8 @@ const std::vector<Room> kRooms{
      kTorch},
     {"trainer/training/",
      {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/data/", "trainer/evaluation/",
-      "trainer/report/", "trainer/embedding/", "trainer/device/", "trainer/ranking/", "trainer/rankers/", "trainer/sap/",
-      "trainer/planning/", "trainer/tuning/", "trainer/checkpoint/", "trainer/models/"},
+      "trainer/report/", "trainer/embedding/", "trainer/device/", "trainer/ranking/", "trainer/rankers/",
+      "trainer/sap/", "trainer/planning/", "trainer/tuning/", "trainer/checkpoint/", "trainer/models/"},
      kTorch},
     {"trainer/cli/", {"kernels/", "parallel/", "trainer/"}, {"torch/version.h", "mpi.h"}},
 };

@@ -224,7 +224,8 @@ TEST(SapRun, AblationsReuseComponentsAndAreCompared) {
   const json whole = train_in(directory, 1, {"report.html=true"});
   const fs::path run = directory.path() / "run";
   const auto rank = make_single_rank();
-  const AblationRequest request{.runs = {run}, .names = {"no_graph", "knn", "equal_weights", "one_stratum"}, .quiet = true};
+  const AblationRequest request{
+      .runs = {run}, .names = {"no_graph", "knn", "equal_weights", "one_stratum"}, .quiet = true};
   const json table = ablate_sap(request, *rank).at("ablation");
   ASSERT_EQ(table.size(), 5U);
   EXPECT_EQ(table[0].at("name"), "full");
