@@ -18,9 +18,9 @@ TWO_TABLES = ["data.tables=[{rows: 30, pooling_factor: 2, fixed: false}, {rows: 
 # name: (arguments, samples, steps of two epochs, world sizes)
 CASES = {
     # 6 + 6 + 6 + 5 samples: on 8 ranks two or three have none.
-    "last batch smaller than ranks": (["data.samples=23", "train.batch_size=6", *TWO_TABLES], 23, 8, (1, 3, 8)),
+    "last batch smaller than ranks": (["data.samples=23", "train.batch_size=6", *TWO_TABLES], 23, 8, (1, 2, 3, 4, 8)),
     # 3 + 3 + 1: from 4 ranks on some never see a sample, and in the last batch only one does.
-    "ranks with no sample at all": (["data.samples=7", "train.batch_size=3", *ONE_TABLE], 7, 6, (1, 4, 8)),
+    "ranks with no sample at all": (["data.samples=7", "train.batch_size=3", *ONE_TABLE], 7, 6, (1, 2, 4, 8)),
     "a data set of one sample": (["data.samples=1", "train.batch_size=1", *TWO_TABLES], 1, 2, (1, 3)),
 }
 

@@ -110,7 +110,7 @@ def check_folds(folder):
     clicks.write_text("data: {source: csv, train: clicks.csv, label: clicked, dense: [age], categorical: [country], split: {test: 0.2}}\n"
                       "model: {type: dlrm, embedding_dim: 4, bottom_mlp: [4], top_mlp: [4]}\n"
                       "train: {batch_size: 64, epochs: 2, threads: 1}\n")
-    for by in ("stratified", "user"):
+    for by in ("random", "stratified", "time", "user"):
         folds = swallowtail(1, "train", clicks, f"run.dir={folder}/clicks-{by}", "--quiet", "evaluation.folds=2",
                             f"evaluation.folds_by={by}", "evaluation.fold_column=country")
         assert len(folds["by_fold"]["validation"]["auc"]) == 2 and 0 < folds["test"]["auc"] <= 1, folds
