@@ -155,7 +155,7 @@ std::optional<SaveResult> CheckpointWriter::start(const SaveRecord& record, std:
   std::future<void> folder;  // rank 0's, made while the state is copied: its syncs take as long as the disk likes
   if (self.ranks.rank() == 0) folder = std::async(std::launch::async, [&self] { self.begin(); });
   if (self.options.async) self.copy(mine);
-  if (folder.valid()) folder.wait();
+  if (folder.valid()) folder.get();
   // Doubles as the barrier after which every rank may write into the folder.
   self.failed_begin = gather_json(self.failed_begin, Tag{"checkpoint folder", record.step}, self.ranks)[0];
   self.is_under_way = true;
