@@ -69,9 +69,10 @@ inline float loss_of(const ScoreTask& task, std::int64_t t, float* scores) noexc
   return softmax_loss(weight, negatives, items, task.batch.positives[t], scores);
 }
 
+constexpr std::int64_t kLossesTogether = 16;
+
 /// The same for samples [first, end), of at most kLossesTogether: what is common has no branch that a lane could take
 /// alone.
-constexpr std::int64_t kLossesTogether = 16;
 inline void losses_of(const ScoreTask& task, std::int64_t first, std::int64_t end) noexcept {
   const std::int64_t each = 1 + task.batch.negatives_each();
   float *scores = task.scratch.coefficients.data() + first * each, *losses = task.scratch.losses.data() + first;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,6 +14,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/random.h"
+#include "kernels/stopwatch.h"
 #include "trainer/cli/bench.h"
 #include "trainer/data/bad_rows.h"
 #include "trainer/data/encoding_learner.h"
@@ -31,12 +31,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kRows = 200'000, kBatch = 2048, kIntegers = 13, kCategories = 26, kBuckets = 1'000'000;
 constexpr int kRepeats = 5;
-
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// A folder that goes with the benchmark, in memory where the machine has such a file system.
 class Scratch {

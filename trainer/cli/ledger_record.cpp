@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-
-#include "trainer/checkpoint/ledger.h"
 #include "trainer/report/run_directory.h"
+#include "trainer/training/open_ledger.h"
 
 namespace swallowtail::cli {
 
@@ -18,9 +16,7 @@ std::string record_in_ledger(const std::filesystem::path& run_dir, const Experim
   if (!std::filesystem::exists(run_dir / kLedgerName)) return not_there("this run has none");
   try {
     const auto lock = RunDirectory::open(run_dir, RunMode::resume);
-    std::optional<SigningKey> key;
-    if (experiment.has("run.signing_key")) key = SigningKey::load(experiment.path("run.signing_key"));
-    Ledger::open(run_dir / kLedgerName, std::move(key))->append(kind, payload);
+    open_ledger(run_dir, experiment)->append(kind, payload);
   } catch (const Error& error) {
     return not_there(fmt::format("{}, at {}", error.fact(), error.where()));
   }

@@ -49,7 +49,6 @@ class TowerImpl : public torch::nn::Module {
   torch::Tensor after_first(torch::Tensor x, std::int64_t samples, double dropout, const NetworkBatch* batch,
                             std::uint64_t layer) const;
 
-  std::int64_t inputs() const noexcept { return inputs_; }
   std::int64_t outputs() const noexcept { return outputs_; }
 
  private:

@@ -4,8 +4,8 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "kernels/stopwatch.h"
 #include "trainer/models/plain_mlp.h"
 
 namespace swallowtail {
@@ -14,13 +14,6 @@ namespace {
 
 constexpr std::int64_t kStep = 16;  // rows or outputs that are dealt out together
 constexpr int kTries = 5;           // of each way; the least time counts
-
-template <typename Work>
-double seconds_of(Work work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// The least of some tries, after one that does not count.
 template <typename Work>

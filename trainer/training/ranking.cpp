@@ -366,10 +366,7 @@ json recommend(const RecommendRequest& request, Communicator& ranks) {
   std::vector<RankingQuery> queries;
   for (const std::string& name : request.users) {
     const std::int64_t user = data.users.find(name);
-    auto& items = known.emplace_back();
-    if (user != kColdId)
-      for (const Histories* part : {&data.train, &data.validation})
-        items.insert(items.end(), part->of(user).begin(), part->of(user).end());
+    known.push_back(user == kColdId ? std::vector<std::int64_t>() : joined(user, {&data.train, &data.validation}));
     queries.push_back({user, {}});
   }
   for (std::size_t q = 0; q < queries.size(); ++q) queries[q].history = known[q];

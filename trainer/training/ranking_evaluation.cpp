@@ -139,16 +139,6 @@ Answers answer(RankingSession& session, std::span<const Ask> asks, std::int64_t 
   return answers;
 }
 
-/// Items of several histories of one user, in that order.
-std::vector<std::int64_t> joined(std::int64_t user, std::initializer_list<const Histories*> parts) {
-  std::vector<std::int64_t> items;
-  for (const Histories* part : parts) {
-    const auto own = part->of(user);
-    items.insert(items.end(), own.begin(), own.end());
-  }
-  return items;
-}
-
 /// The relevant items and as many drawn ones as wanted that are in no part of the user, or all there are.
 std::vector<std::int64_t> drawn_candidates(const RankingSession& session, std::int64_t user,
                                            std::span<const std::int64_t> relevant) {
@@ -235,6 +225,15 @@ void measure_slices(const RankingSession& session, const RankingTruth& truth, co
 }
 
 }  // namespace
+
+std::vector<std::int64_t> joined(std::int64_t user, std::initializer_list<const Histories*> parts) {
+  std::vector<std::int64_t> items;
+  for (const Histories* part : parts) {
+    const auto own = part->of(user);
+    items.insert(items.end(), own.begin(), own.end());
+  }
+  return items;
+}
 
 RankingResult rank_part(RankingSession& session, RankedPart part, std::int64_t longest) {
   const Interactions& data = session.data;

@@ -1,6 +1,7 @@
 // The parts of a ranking run, composed from an experiment, and its evaluation. This header knows no torch.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct RankingSession {
   std::int64_t longest;              // of evaluation.k and the metrics' own
   std::unique_ptr<Ranker> model;
 };
+
+/// Items of several histories of one user, in that order.
+std::vector<std::int64_t> joined(std::int64_t user, std::initializer_list<const Histories*> parts);
 
 /// What the test part is asked to find: validation or test, and what is known and hidden then.
 enum class RankedPart : std::uint8_t { validation, test };

@@ -42,9 +42,7 @@ json recommendation_examples(RankingSession& session) {
   std::vector<std::vector<std::int64_t>> histories;
   std::vector<RankingQuery> queries;
   for (const Example& example : chosen) {
-    auto& history = histories.emplace_back();
-    for (const Histories* part : {&data.train, &data.validation})
-      history.insert(history.end(), part->of(example.user).begin(), part->of(example.user).end());
+    histories.push_back(joined(example.user, {&data.train, &data.validation}));
     queries.push_back({example.user, {}});
   }
   for (std::size_t q = 0; q < queries.size(); ++q) queries[q].history = histories[q];

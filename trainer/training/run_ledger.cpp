@@ -2,16 +2,14 @@
 
 #include "trainer/checkpoint/retention.h"
 #include "trainer/files/sha256.h"
+#include "trainer/training/open_ledger.h"
 
 namespace swallowtail {
 
 using nlohmann::json;
 
 RunLedger::RunLedger(const std::filesystem::path& run_dir, const Experiment& experiment, bool writes) {
-  if (!writes) return;
-  std::optional<SigningKey> key;
-  if (experiment.has("run.signing_key")) key = SigningKey::load(experiment.path("run.signing_key"));
-  ledger_ = Ledger::open(run_dir / kLedgerName, std::move(key));
+  if (writes) ledger_ = open_ledger(run_dir, experiment);
 }
 
 RunOrigin origin_of(const Session& session, const std::string& command) {

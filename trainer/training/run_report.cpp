@@ -16,6 +16,22 @@ namespace swallowtail {
 
 using nlohmann::ordered_json;
 
+namespace {
+
+/// What the page of any run has, without figures and phases.
+ReportData page_of(const ordered_json& summary, const std::string& experiment_yaml,
+                   const std::filesystem::path& run_dir) {
+  ReportData page;
+  page.title = summary.at("experiment").get<std::string>();
+  page.summary = summary;
+  page.experiment_yaml = experiment_yaml;
+  page.machine = machine_facts();
+  page.by_step = plots_by_step(run_dir / "metrics.jsonl", summary.at("best_step").get<std::int64_t>());
+  return page;
+}
+
+}  // namespace
+
 struct RunReport::Impl {
   explicit Impl(const Options& from)
       : options(from), progress(stderr, Progress::style_of(stderr, from.quiet)), log(from.run_dir / "log.txt") {}
@@ -90,12 +106,7 @@ void RunReport::finish_progress() {
 void RunReport::write_page(const ordered_json& summary, const std::string& experiment_yaml,
                            const std::vector<ScoredSplit>& scored, const PhaseClock& clock) {
   if (!impl_) return;
-  ReportData page;
-  page.title = summary.at("experiment").get<std::string>();
-  page.summary = summary;
-  page.experiment_yaml = experiment_yaml;
-  page.machine = machine_facts();
-  page.by_step = plots_by_step(impl_->options.run_dir / "metrics.jsonl", summary.at("best_step").get<std::int64_t>());
+  ReportData page = page_of(summary, experiment_yaml, impl_->options.run_dir);
   // The last split that was scored is the headline: test before validation.
   for (auto split = scored.rbegin(); split != scored.rend(); ++split)
     page.metrics.push_back({split->name, split->metrics});
@@ -116,20 +127,16 @@ void write_page_again(const std::filesystem::path& run_dir, const nlohmann::json
     std::ifstream in(run_dir / name);
     return std::string{std::istreambuf_iterator<char>(in), {}};
   };
-  ReportData page;
-  page.summary = nlohmann::json::parse(text_of("summary.json"));
-  const nlohmann::json& summary = page.summary;
-  page.title = summary.at("experiment").get<std::string>();
-  page.experiment_yaml = text_of("experiment.yaml");
-  page.machine = machine_facts();
-  page.by_step = plots_by_step(run_dir / "metrics.jsonl", summary.at("best_step").get<std::int64_t>());
-  const auto add = [&](const std::string& name, const nlohmann::json& metrics) {
+  const auto summary = ordered_json::parse(text_of("summary.json"));
+  ReportData page = page_of(summary, text_of("experiment.yaml"), run_dir);
+  const auto add = [&](const std::string& name, const ordered_json& metrics) {
     SplitMetrics& column = page.metrics.emplace_back(SplitMetrics{name, {}});
     for (const auto& [metric, value] : metrics.items())
       column.values.emplace_back(metric, value.is_number() ? MetricValue(value.get<double>()) : std::nullopt);
   };
-  const auto slices = summary.value("/slices/test"_json_pointer, nlohmann::json::object());  // items() only refers
-  const auto phases = summary.value("phases", nlohmann::json::object());
+  const auto slices =
+      summary.value(ordered_json::json_pointer("/slices/test"), ordered_json::object());  // items() only refers
+  const auto phases = summary.value("phases", ordered_json::object());
   for (const char* split : {"test", "validation"})
     if (summary.contains(split)) add(split, summary[split]);
   for (const auto& [slice, content] : slices.items())

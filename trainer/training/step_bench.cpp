@@ -7,6 +7,7 @@
 #include <chrono>
 #include <numeric>
 
+#include "kernels/stopwatch.h"
 #include "trainer/training/memory_bill.h"
 #include "trainer/training/run_files.h"
 #include "trainer/training/session.h"
@@ -31,11 +32,6 @@ double agreed(Communicator& ranks, double seconds) {
   auto ns = static_cast<std::int64_t>(seconds * 1e9);
   ranks.all_reduce_max(Tag{"bench", 0}, {&ns, 1});
   return std::max(1e-9, static_cast<double>(ns) * 1e-9);
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 /// Steps over a few batches that lie in memory, in a ring.

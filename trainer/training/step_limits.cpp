@@ -3,20 +3,14 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "kernels/machine_limits.h"
+#include "kernels/stopwatch.h"
+#include "trainer/models/plain_mlp.h"
 
 namespace swallowtail {
 
 namespace {
-
-template <typename Work>
-double seconds_of(Work work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// The places of a shard's rows among the ids of its feature.
 std::vector<std::int64_t> rows_of(const TableShard& shard, std::int64_t table_rows, const JaggedIds& ids) {
@@ -29,10 +23,10 @@ std::vector<std::int64_t> rows_of(const TableShard& shard, std::int64_t table_ro
   return rows;
 }
 
-/// [begin, end) of thread `thread`'s part, in whole steps of 16.
-std::pair<std::int64_t, std::int64_t> part(std::int64_t count) {
-  const std::int64_t blocks = (count + 15) / 16, thread = omp_get_thread_num(), of = omp_get_num_threads();
-  return {std::min(count, blocks * thread / of * 16), std::min(count, blocks * (thread + 1) / of * 16)};
+/// This thread's part of the rows.
+std::span<const std::int64_t> own_part(const std::vector<std::int64_t>& rows) {
+  const Part part = part_of(0, std::ssize(rows), 16, omp_get_thread_num(), omp_get_num_threads());
+  return std::span(rows).subspan(static_cast<std::size_t>(part.begin), static_cast<std::size_t>(part.end - part.begin));
 }
 
 /// The matrices of the model, in the order of its parameters.
@@ -76,12 +70,8 @@ double StepLimits::gather_s() {
   const double seconds = seconds_of([&] {
 #pragma omp parallel reduction(+ : sum)
     for (const Rows& rows : batch) {
-      const auto [begin, end] = part(std::ssize(rows.all));
       const TableShard& shard = shards[rows.shard];
-      sum += gather_rows(
-          shard.weights.data(),
-          std::span(rows.all).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)),
-          shard.shard.cols);
+      sum += gather_rows(shard.weights.data(), own_part(rows.all), shard.shard.cols);
     }
   });
   sink_ += sum;
@@ -97,12 +87,8 @@ double StepLimits::modify_s() {
   return seconds_of([&] {
 #pragma omp parallel
     for (const Rows& rows : batch) {
-      const auto [begin, end] = part(std::ssize(rows.distinct));
       TableShard& shard = shards[rows.shard];
-      modify_rows(
-          shard.weights.data(),
-          std::span(rows.distinct).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)),
-          shard.shard.cols);
+      modify_rows(shard.weights.data(), own_part(rows.distinct), shard.shard.cols);
     }
   });
 }

@@ -130,17 +130,16 @@ class TorchRanker final : public Ranker {
   void gradient_of(const torch::Tensor& loss, std::vector<float>& gradient) const {
     gradient.assign(static_cast<std::size_t>(dense_.size()), 0.0F);
     std::vector<torch::Tensor> trained;
-    for (const torch::Tensor& parameter : network_->parameters())
-      if (parameter.requires_grad()) trained.push_back(parameter);
-    const auto parts = torch::autograd::grad({loss}, trained, {}, {}, false, /*allow_unused=*/true);
-    auto part = parts.begin();
+    std::vector<std::int64_t> places;  // of each in the array
     auto entry = dense_.entries().begin();
     for (const torch::Tensor& parameter : network_->parameters()) {
-      if (parameter.requires_grad() && part->defined())
-        std::copy_n(part->contiguous().data_ptr<float>(), entry->size, gradient.begin() + entry->first);
-      part += parameter.requires_grad() ? 1 : 0;
+      if (parameter.requires_grad()) trained.push_back(parameter), places.push_back(entry->first);
       ++entry;
     }
+    const auto parts = torch::autograd::grad({loss}, trained, {}, {}, false, /*allow_unused=*/true);
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      if (parts[i].defined())
+        std::copy_n(parts[i].contiguous().data_ptr<float>(), parts[i].numel(), gradient.begin() + places[i]);
   }
 
   /// use(0) … use(count - 1), each on one thread. Torch's own threads would wake up for every one of many small
