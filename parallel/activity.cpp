@@ -133,7 +133,7 @@ BoundReporter::~BoundReporter() { bound_reporter = previous_; }
 
 namespace {
 
-// Ten missed beats of the watchdog: a busy machine delays one or two.
+// Twenty missed beats of the watchdog: a busy machine delays a few.
 constexpr double kSilentAfter_s = 2.0;
 
 std::string last_word(const RankState& state, std::int64_t now_ns) {

@@ -5,12 +5,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
 namespace swallowtail {
 
 namespace {
 
-constexpr double kTick_s = 0.2;
+constexpr double kTick_s = 0.1;
+// Death is looked at twice, so that a rank that leaves well has written so. The second look follows soon: mpirun, which
+// sees the death as well, kills all other ranks a second later, and they may not have said by then who it was on a busy
+// machine.
+constexpr double kSecondLook_s = 0.02;
 
 /// A process that has exited and was collected by its parent. Pids of another namespace are never gone by this measure:
 /// they were checked when they were written (mpi_session.cpp).
@@ -79,11 +84,12 @@ void Watchdog::run() {
   beat();
   std::unique_lock lock(mutex_);
   for (;;) {
-    stop_changed_.wait_for(lock, std::chrono::duration<double>(kTick_s), [&] { return stops_; });
+    stop_changed_.wait_for(lock, std::chrono::duration<double>(sees_death_ ? kSecondLook_s : kTick_s),
+                           [&] { return stops_; });
     if (stops_) return;
     const auto now_ns = monotonic_ns();
     // A job that was suspended as a whole (Slurm, a laptop's lid) wakes with a long tick: that is no waiting.
-    const double elapsed_s = std::min(static_cast<double>(now_ns - last_ns) * 1e-9, 5 * kTick_s);
+    const double elapsed_s = std::min(static_cast<double>(now_ns - last_ns) * 1e-9, 10 * kTick_s);
     last_ns = now_ns;
     if (const auto error = look(elapsed_s)) {
       lock.unlock();
@@ -97,10 +103,9 @@ void Watchdog::run() {
 std::optional<Error> Watchdog::look(double elapsed_s) {
   beat();
   if (tag_) waited_s_ += elapsed_s;
-  // Death is looked at twice, so that a rank that leaves well has written so.
   const auto states = rank_states(board_, world_size_);
-  ticks_with_death_ = std::ranges::any_of(states, &RankState::is_dead) ? ticks_with_death_ + 1 : 0;
-  if (ticks_with_death_ >= 2 || (tag_ && waited_s_ >= timeout_s_))
+  const bool saw_death = std::exchange(sees_death_, std::ranges::any_of(states, &RankState::is_dead));
+  if ((saw_death && sees_death_) || (tag_ && waited_s_ >= timeout_s_))
     return missed_call(rank_, tag_.value_or(Tag{}), waited_s_, states, members_);
   return std::nullopt;
 }

@@ -62,7 +62,7 @@ class Watchdog {
   std::optional<Tag> tag_;  // of the call that this rank is in
   std::span<const int> members_;
   double waited_s_ = 0;
-  int ticks_with_death_ = 0;
+  bool sees_death_ = false;
   std::thread thread_;  // last: it uses all of the above
 };
 

@@ -77,15 +77,15 @@ def words_of(kind, place, odd):
     if kind in thrown:
         fact, where, code = thrown[kind]
         return rf"error: {fact}, at {where}{here}; ", (code,)
+    if kind in ("die", "stop"):
+        if place == "all_reduce":  # what it had begun before may not have left it: the others may still wait for that
+            call = rf"(dense|pooled) gradients \(step {step}\)"
+        if place in ("inside pairwise shuffle", "inside all_reduce"):
+            # A round that it still answered, or its share that only some have, may have let the others go on.
+            call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
     if kind == "die":  # the one who sees it may not have come to the call yet
         return rf"error: rank {odd} died( before {call} was over)?, at {here} for \d+ s, its process is gone; ", (137, 5)
     if kind == "stop":
-        if place == "all_reduce":  # what it had begun before may not have left it: the others may still wait for that
-            call = rf"(dense|pooled) gradients \(step {step}\)"
-        if place == "inside pairwise shuffle":  # a round that it still answered may have let the others go on
-            call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
-        if place == "inside all_reduce":  # it had come: some of the others may have its share, and miss it a call later
-            call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
         return rf"error: rank {odd} missed {call} for 3 s, at {here} for \d+ s, its process has been silent for \d+ s; ", (5,)
     if kind == "spin":
         if place == "between messages":  # its messages may have been all that the others waited for in that call
