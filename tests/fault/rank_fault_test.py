@@ -82,7 +82,7 @@ def words_of(kind, place, odd):
             call = rf"(dense|pooled) gradients \(step {step}\)"
         if place in ("inside pairwise shuffle", "inside all_reduce"):
             # A round that it still answered, or its share that only some have, may have let the others go on.
-            call = rf"({call}|[a-z ]+ \(step {step + 1}\))"
+            call = rf"[a-z ]+ \(step ({step}|{step + 1})\)"
     if kind == "die":  # the one who sees it may not have come to the call yet
         return rf"error: rank {odd} died( before {call} was over)?, at {here} for \d+ s, its process is gone; ", (137, 5)
     if kind == "stop":
