@@ -15,7 +15,7 @@
 #include "trainer/checkpoint/ledger.h"
 #include "trainer/checkpoint/signing_key.h"
 #include "trainer/checkpoint/table_piece.h"
-#include "trainer/checkpoint/untrusted_json.h"
+#include "trainer/files/untrusted_json.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/files/crc32c.h"
 #include "trainer/files/sha256.h"

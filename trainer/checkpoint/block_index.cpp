@@ -6,7 +6,7 @@
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
-#include "trainer/checkpoint/untrusted_json.h"
+#include "trainer/files/untrusted_json.h"
 
 namespace swallowtail {
 

@@ -11,7 +11,7 @@
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/canonical_json.h"
-#include "trainer/checkpoint/untrusted_json.h"
+#include "trainer/files/untrusted_json.h"
 #include "trainer/files/sha256.h"
 
 namespace swallowtail {

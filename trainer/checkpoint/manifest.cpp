@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "parallel/error.h"
-#include "trainer/checkpoint/untrusted_json.h"
+#include "trainer/files/untrusted_json.h"
 
 namespace swallowtail {
 

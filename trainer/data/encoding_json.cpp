@@ -8,6 +8,7 @@
 
 #include "trainer/data/encoding.h"
 #include "trainer/data/tokenizer.h"
+#include "trainer/files/untrusted_json.h"
 
 namespace swallowtail {
 namespace {
@@ -39,8 +40,9 @@ Json word_json(const std::string& word) {
 
 std::string word_text(const Json& word) {
   if (word.is_string()) return word.get<std::string>();
-  const auto bytes = word.get<std::vector<unsigned char>>();
-  return {bytes.begin(), bytes.end()};
+  std::string bytes;
+  for (const auto& byte : word.get_ref<const Json::array_t&>()) bytes += static_cast<char>(json_integer(byte));
+  return bytes;
 }
 
 Json dense_json(const DenseColumn& column) {
@@ -108,14 +110,14 @@ IdColumn feature_column(const Json& json) {
   feature.kind = named<IdColumn::Kind>(kKindNames, json.at("kind"));
   feature.is_one_hot = json.at("one_hot");
   feature.is_weighted = json.at("weighted");
-  feature.rows = json.at("rows");
+  feature.rows = json_integer(json.at("rows"));
   feature.mean_ids = json.at("mean_ids");
-  feature.modulus = json.at("max_rows");
-  feature.missing_row = json.at("missing_row");
-  feature.buckets = json.at("buckets");
-  feature.hash_seed = json.at("hash_seed");
-  feature.first_index = json.at("first_index");
-  feature.index_rows = json.at("index_rows");
+  feature.modulus = json_integer(json.at("max_rows"));
+  feature.missing_row = json_integer(json.at("missing_row"));
+  feature.buckets = json_integer(json.at("buckets"));
+  feature.hash_seed = json_integer<std::uint64_t>(json.at("hash_seed"));
+  feature.first_index = json_integer(json.at("first_index"));
+  feature.index_rows = json_integer(json.at("index_rows"));
   feature.has_unknown_index = json.at("unknown_index");
   feature.edges = json.at("edges").get<std::vector<double>>();
   std::vector<std::string> words;
@@ -160,8 +162,8 @@ Encoding Encoding::from_json(std::string_view text, const std::string& where) {
       if (json.at("tokenizer") != tokenizer_digest())
         throw std::invalid_argument("its words were found by another tokenizer (another C library)");
       for (const auto& column : json.at("texts")) {
-        encoding.texts.push_back(
-            {column.at("name"), column.at("length"), WordList(column.at("words").get<std::vector<std::string>>())});
+        encoding.texts.push_back({column.at("name"), json_integer(column.at("length")),
+                                  WordList(column.at("words").get<std::vector<std::string>>())});
         if (encoding.texts.back().length < 1) throw std::invalid_argument("a text has no length");
       }
     }

@@ -52,7 +52,7 @@ bool is_kept(std::string_view line, std::int64_t step) {
   const auto record = nlohmann::json::parse(line, nullptr, false);
   if (!record.is_object()) return false;
   const auto found = record.find("step");
-  return found == record.end() || !found->is_number() || found->get<std::int64_t>() <= step;
+  return found == record.end() || !found->is_number() || found->get<double>() <= static_cast<double>(step);
 }
 
 }  // namespace

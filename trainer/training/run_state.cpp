@@ -1,6 +1,7 @@
 #include "trainer/training/run_state.h"
 
 #include "trainer/files/sha256.h"
+#include "trainer/files/untrusted_json.h"
 #include "trainer/training/table_pieces.h"
 
 namespace swallowtail {
@@ -21,14 +22,14 @@ json to_json(const RunState& state) {
 
 RunState run_state_from_json(const json& saved) {
   RunState state;
-  state.step = saved.at("step");
-  state.epoch = saved.at("epoch");
-  state.batch = saved.at("batch");
-  state.samples = saved.at("samples");
-  state.best_step = saved.at("best_step");
+  state.step = json_integer(saved.at("step"));
+  state.epoch = json_integer(saved.at("epoch"));
+  state.batch = json_integer(saved.at("batch"));
+  state.samples = json_integer(saved.at("samples"));
+  state.best_step = json_integer(saved.at("best_step"));
   if (!saved.at("best_metric").is_null()) state.best_metric = saved.at("best_metric").get<double>();
-  state.worse_in_a_row = saved.at("worse_in_a_row");
-  state.validated_step = saved.at("validated_step");
+  state.worse_in_a_row = json_integer(saved.at("worse_in_a_row"));
+  state.validated_step = json_integer(saved.at("validated_step"));
   state.epoch_loss = saved.at("epoch_loss");
   return state;
 }

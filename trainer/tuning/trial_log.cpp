@@ -11,6 +11,7 @@
 #include "parallel/error.h"
 #include "trainer/files/append_file.h"
 #include "trainer/files/file_descriptor.h"
+#include "trainer/files/untrusted_json.h"
 
 namespace swallowtail {
 
@@ -35,8 +36,8 @@ ordered_json to_json(const TrialRecord& record, const std::vector<SearchParamete
 TrialRecord trial_record(const json& line, const std::vector<SearchParameter>& space, const std::string& place) {
   TrialRecord record;
   try {
-    record.trial.number = line.at("trial").get<std::int64_t>();
-    record.trial.epochs = line.at("epochs").get<std::int64_t>();
+    record.trial.number = json_integer(line.at("trial"));
+    record.trial.epochs = json_integer(line.at("epochs"));
     const json& parameters = line.at("parameters");
     for (const SearchParameter& parameter : space)
       if (parameters.contains(parameter.key))

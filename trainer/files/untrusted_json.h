@@ -22,4 +22,11 @@ inline std::optional<std::int64_t> json_count(const nlohmann::json& value) {
   return count;
 }
 
+/// As get<Integer>(), which for a number that is no integer, such as 1e300, is undefined. Errors: json::type_error.
+template <typename Integer = std::int64_t>
+Integer json_integer(const nlohmann::json& value) {
+  if (!value.is_number_integer()) throw nlohmann::json::type_error::create(302, "type must be a whole number", &value);
+  return value.get<Integer>();
+}
+
 }  // namespace swallowtail

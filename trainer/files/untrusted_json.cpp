@@ -1,4 +1,4 @@
-#include "trainer/checkpoint/untrusted_json.h"
+#include "trainer/files/untrusted_json.h"
 
 namespace swallowtail {
 
