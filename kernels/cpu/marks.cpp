@@ -8,11 +8,15 @@
 namespace swallowtail {
 namespace {
 
-std::int64_t find_plainly(const char* text, std::uint32_t size, char first, char second, std::uint32_t* out) {
-  std::uint32_t* const begin = out;
-  for (std::uint32_t at = 0; at < size; ++at)
-    if (text[at] == first || text[at] == second) *out++ = at;
-  return out - begin;
+MarkCounts find_plainly(const char* text, std::uint32_t size, char delimiter, std::uint32_t* marks,
+                        std::uint32_t* feeds) {
+  MarkCounts counts;
+  for (std::uint32_t at = 0; at < size; ++at) {
+    if (text[at] != delimiter && text[at] != '\n') continue;
+    marks[counts.marks++] = at;
+    if (text[at] == '\n') feeds[counts.feeds++] = static_cast<std::uint32_t>(counts.marks);
+  }
+  return counts;
 }
 
 std::int64_t count_plainly(const char* text, std::int64_t size, char byte) {
@@ -27,8 +31,8 @@ const cpu::MarksFamily& family() { return cpu::of_active_isa(cpu::marks_scalar, 
 
 const cpu::MarksFamily& cpu::marks_scalar() { return kScalar; }
 
-std::int64_t find_marks(std::string_view text, char first, char second, std::uint32_t* out) noexcept {
-  return family().find(text.data(), static_cast<std::uint32_t>(text.size()), first, second, out);
+MarkCounts find_marks(std::string_view text, char delimiter, std::uint32_t* marks, std::uint32_t* feeds) noexcept {
+  return family().find(text.data(), static_cast<std::uint32_t>(text.size()), delimiter, marks, feeds);
 }
 
 std::int64_t count_byte(std::string_view text, char byte) noexcept {

@@ -10,16 +10,15 @@
 namespace swallowtail::cpu {
 namespace {
 
-struct Pair {
-  __m256i first, second;
-  Pair(char a, char b) : first(_mm256_set1_epi8(a)), second(_mm256_set1_epi8(b)) {}
-  std::uint64_t match(const char* text) const { return half(text) | static_cast<std::uint64_t>(half(text + 32)) << 32; }
+struct Bytes {
+  __m256i wanted;
+  explicit Bytes(char byte) : wanted(_mm256_set1_epi8(byte)) {}
+  std::uint64_t equal(const char* text) const { return half(text) | static_cast<std::uint64_t>(half(text + 32)) << 32; }
 
  private:
   std::uint32_t half(const char* text) const {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text));
-    return static_cast<std::uint32_t>(
-        _mm256_movemask_epi8(_mm256_or_si256(_mm256_cmpeq_epi8(bytes, first), _mm256_cmpeq_epi8(bytes, second))));
+    return static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, wanted)));
   }
 };
 

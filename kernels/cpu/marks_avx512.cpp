@@ -10,13 +10,10 @@
 namespace swallowtail::cpu {
 namespace {
 
-struct Pair {
-  __m512i first, second;
-  Pair(char a, char b) : first(_mm512_set1_epi8(a)), second(_mm512_set1_epi8(b)) {}
-  std::uint64_t match(const char* text) const {
-    const __m512i bytes = _mm512_loadu_si512(text);
-    return _mm512_cmpeq_epi8_mask(bytes, first) | _mm512_cmpeq_epi8_mask(bytes, second);
-  }
+struct Bytes {
+  __m512i wanted;
+  explicit Bytes(char byte) : wanted(_mm512_set1_epi8(byte)) {}
+  std::uint64_t equal(const char* text) const { return _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(text), wanted); }
 };
 
 }  // namespace

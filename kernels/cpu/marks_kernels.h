@@ -3,10 +3,12 @@
 
 #include <cstdint>
 
+#include "kernels/marks.h"
+
 namespace swallowtail::cpu {
 
 struct MarksFamily {
-  std::int64_t (*find)(const char* text, std::uint32_t size, char first, char second, std::uint32_t* out);
+  MarkCounts (*find)(const char* text, std::uint32_t size, char delimiter, std::uint32_t* marks, std::uint32_t* feeds);
   std::int64_t (*count)(const char* text, std::int64_t size, char byte);
 };
 

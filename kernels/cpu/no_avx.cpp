@@ -1,4 +1,5 @@
 // Stands for the AVX variants where the processor is another: isa.cpp never chooses them there.
+#include "kernels/cpu/criteo_kernels.h"
 #include "kernels/cpu/cross_kernels.h"
 #include "kernels/cpu/embedding_kernels.h"
 #include "kernels/cpu/factor_kernels.h"
@@ -36,6 +37,8 @@ const MachineLimitsFamily& machine_limits_avx2() { return machine_limits_scalar(
 const MachineLimitsFamily& machine_limits_avx512() { return machine_limits_scalar(); }
 const MarksFamily& marks_avx2() { return marks_scalar(); }
 const MarksFamily& marks_avx512() { return marks_scalar(); }
+const CriteoFamily& criteo_avx2() { return criteo_scalar(); }
+const CriteoFamily& criteo_avx512() { return criteo_scalar(); }
 const WireFamily& wire_avx2() { return wire_scalar(); }
 const WireFamily& wire_avx512() { return wire_scalar(); }
 

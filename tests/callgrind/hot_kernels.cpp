@@ -9,6 +9,7 @@
 
 #include "kernels/auc.h"
 #include "kernels/bpr.h"
+#include "kernels/criteo_lines.h"
 #include "kernels/embedding.h"
 #include "kernels/interaction.h"
 #include "kernels/isa.h"
@@ -153,11 +154,30 @@ void measure_points() {
 }
 
 void measure_text() {
+  using namespace criteo;
+  constexpr std::size_t kLines = 42 * kGroup;
   std::string text;
-  for (std::uint64_t i = 0; text.size() < 100000; ++i)
-    text += std::to_string(random::bits(3, 1, i) >> (i % 60)) + (i % 40 == 39 ? "\n" : "\t");
-  std::vector<std::uint32_t> marks(text.size() + 8);
-  measure("find_marks", [&] { find_marks(text, '\t', '\n', marks.data()); });
+  for (std::size_t i = 0; i < kLines * kFields; ++i) {
+    const std::uint64_t bits = random::bits(3, 1, i);
+    char category[9];
+    std::snprintf(category, sizeof category, "%08x", static_cast<unsigned>(bits));
+    const std::size_t column = i % kFields;
+    text += column == 0 ? std::to_string(bits % 2) : column <= kIntegers ? std::to_string(bits % 3000) : category;
+    text += column + 1 == kFields ? '\n' : '\t';
+  }
+  std::vector<std::uint32_t> marks(text.size() + 16), feeds(text.size() + 1);
+  measure("find_marks", [&] { find_marks(text, '\t', marks.data(), feeds.data()); });
+  text += "eight bytes";
+  CriteoHashes hashes{};
+  hashes.range.fill(999999);
+  CriteoGroup group;
+  std::vector<std::int64_t> ids(CriteoHashes::kSize);
+  measure("decode_criteo", [&] {
+    for (std::size_t line = 0; line < kLines; line += kGroup) {
+      const std::uint32_t begin = line == 0 ? 0 : marks[line * kFields - 1] + 1;
+      decode_criteo({text.data(), begin, marks.data() + line * kFields}, hashes, group, ids.data());
+    }
+  });
 }
 
 }  // namespace

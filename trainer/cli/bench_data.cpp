@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -96,25 +97,35 @@ DataOptions options_of(std::string source, const fs::path& file) {
   return options;
 }
 
-/// Takes rows of one id for each feature into a batch, whose memory is used again.
+/// Takes rows of one id for each of kCategories features into a batch, whose memory is used again.
 class BatchFiller {
  public:
-  BatchFiller(std::size_t dense, std::size_t features) : dense_(dense) {
+  explicit BatchFiller(std::size_t dense) : dense_(dense) {
     batch_.dense.resize(dense * kBatch);
     batch_.labels.resize(kBatch);
-    batch_.ids.resize(features);
+    batch_.ids.resize(kCategories);
     for (JaggedIds& ids : batch_.ids) {
       ids.values.resize(kBatch);
       ids.offsets.resize(kBatch + 1);
       std::iota(ids.offsets.begin(), ids.offsets.end(), std::int64_t{0});
     }
   }
-  void add(const EncodedView& row) {
-    const auto place = static_cast<std::size_t>(batch_.size);
-    std::ranges::copy(row.dense, batch_.dense.begin() + static_cast<std::ptrdiff_t>(place * dense_));
-    batch_.labels[place] = row.label;
-    for (std::size_t f = 0; f < row.ids.size(); ++f) batch_.ids[f].values[place] = row.ids[f];
-    batch_.size = (batch_.size + 1) % kBatch;  // a full one is thrown away
+  void add(const EncodedRun& run) {
+    for (std::size_t row = run.begin; row < run.end;) {
+      const auto place = static_cast<std::size_t>(batch_.size);
+      const std::size_t count = std::min(run.end - row, static_cast<std::size_t>(kBatch) - place);
+      const EncodedView first = run.rows.at(row);
+      std::copy_n(first.dense.data(), count * dense_,
+                  batch_.dense.begin() + static_cast<std::ptrdiff_t>(place * dense_));
+      for (std::size_t r = 0; r < count; ++r) batch_.labels[place + r] = run.rows.label(row + r);
+      std::array<std::int64_t*, kCategories> to;
+      for (std::size_t f = 0; f < to.size(); ++f) to[f] = batch_.ids[f].values.data() + place;
+      const std::int64_t* id = first.ids.data();
+      for (std::size_t r = 0; r < count; ++r)
+        for (std::int64_t* const of : to) of[r] = *id++;
+      row += count;
+      batch_.size = static_cast<std::int64_t>(place + count) % kBatch;  // a full one is thrown away
+    }
   }
 
  private:
@@ -130,8 +141,8 @@ void text_to_batches(const DataOptions& options, const Source& source, const Enc
   BadRows bad_rows(folder / "quarantine.tsv", options);
   const std::function<void()> tick = [] {};
   RowStream rows(group, source, bad_rows, threads, tick);
-  BatchFiller batches(kIntegers, kCategories);
-  rows.for_each_encoded(encoding, [&](const EncodedView& row, std::int64_t, Part, std::uint32_t) { batches.add(row); });
+  BatchFiller batches(kIntegers);
+  rows.for_each_encoded(encoding, [&](const EncodedRun& run) { batches.add(run); });
 }
 
 void read_file(const fs::path& file) {

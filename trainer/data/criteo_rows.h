@@ -5,14 +5,11 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/criteo_lines.h"
 #include "trainer/data/row_blocks.h"
 #include "trainer/data/source.h"
 
 namespace swallowtail {
-
-namespace criteo {
-inline constexpr std::size_t kIntegers = 13, kCategories = 26, kFields = 1 + kIntegers + kCategories;
-}
 
 /// The chosen columns, by the number of their field (0 is the label).
 struct CriteoColumns {

@@ -149,8 +149,9 @@ class Preparer {
       writers[part] = std::make_unique<PreparedWriter>(directory_, name_of(part), *encoding_);
     std::array<PreparedWriter*, kPartNames.size()> of_part{};
     for (const auto& [part, writer] : writers) of_part[static_cast<std::size_t>(part)] = writer.get();
-    rows.for_each_encoded(*encoding_, [&](const EncodedView& row, std::int64_t line, Part part, std::uint32_t file) {
-      of_part[static_cast<std::size_t>(part)]->add(row, file, line);
+    rows.for_each_encoded(*encoding_, [&](const EncodedRun& run) {
+      for (std::size_t i = run.begin; i < run.end; ++i)
+        of_part[static_cast<std::size_t>(run.part)]->add(run.rows.at(i), run.file, run.rows.line(i));
     });
     for (const auto& [part, writer] : writers) {
       if (writer->rows() == 0)

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/huge_pages.h"
 #include "trainer/data/encoding.h"
 #include "trainer/data/source.h"
 
@@ -47,7 +48,8 @@ class RawRows {
   std::size_t numbers_each_ = 0, features_ = 0, texts_each_ = 0;
 };
 
-/// Encoded rows, one after another in each of a few arrays.
+/// Encoded rows, one after another in each of a few arrays: behind the dense values and the ids of at(row) stand those
+/// of at(row + 1).
 class EncodedRows {
   friend class OneHotRows;
 
@@ -57,6 +59,7 @@ class EncodedRows {
   std::size_t size() const noexcept { return rows_.size(); }
   EncodedView at(std::size_t row) const;
   std::int64_t line(std::size_t row) const { return rows_[row].line; }
+  float label(std::size_t row) const { return rows_[row].label; }
 
  private:
   struct Row {
@@ -65,8 +68,9 @@ class EncodedRows {
     std::size_t ids_end;
   };
   std::vector<Row> rows_;
-  std::vector<float> dense_, id_weights_;
-  std::vector<std::int64_t> ids_;
+  HugeVector<float> dense_;  // room for rows to come is not filled with zeros first
+  HugeVector<std::int64_t> ids_;
+  std::vector<float> id_weights_;
   std::vector<std::size_t> ends_;
   std::size_t dense_each_ = 0, features_ = 0;
 };

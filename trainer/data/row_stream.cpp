@@ -100,14 +100,15 @@ void RowStream::read_raw(const std::function<void(const RawRow&, Part, std::uint
               block.bad.push_back({block.rows.size(), std::move(cell)});
             });
       },
-      [&](const RawRows& rows, std::size_t i, Part part, std::uint32_t file) {
-        rows.get(i, row);
-        use(row, part, file);
+      [&](const RawRows& rows, std::size_t begin, std::size_t end, Part part, std::uint32_t file) {
+        for (std::size_t i = begin; i < end; ++i) {
+          rows.get(i, row);
+          use(row, part, file);
+        }
       });
 }
 
-void RowStream::for_each_encoded(
-    const Encoding& encoding, const std::function<void(const EncodedView&, std::int64_t, Part, std::uint32_t)>& use) {
+void RowStream::for_each_encoded(const Encoding& encoding, const std::function<void(const EncodedRun&)>& use) {
   count_first();
   read<EncodedBlock>(
       [&](const RowFormat& format, const TextBlock& text, EncodedBlock& block) {
@@ -123,8 +124,8 @@ void RowStream::for_each_encoded(
               block.bad.push_back({block.rows.size(), std::move(cell)});
             });
       },
-      [&](const EncodedRows& rows, std::size_t i, Part part, std::uint32_t file) {
-        use(rows.at(i), rows.line(i), part, file);
+      [&](const EncodedRows& rows, std::size_t begin, std::size_t end, Part part, std::uint32_t file) {
+        use({rows, begin, end, part, file});
       });
 }
 
@@ -159,19 +160,27 @@ void RowStream::read(const Work& work, const Use& use) {
     const auto count = [&] {
       if (++rows % kRowsPerTick == 0) tick_();
     };
+    const auto part_of_next = [&] {
+      return fold_parts_.empty() ? static_cast<std::uint8_t>(part_of(rows, rows - bad))
+                                 : fold_parts_[static_cast<std::size_t>(rows - bad)];
+    };
     while (const Block* const block = all.next()) {
       auto next_bad = block->bad.begin();
-      for (std::size_t i = 0; i <= block->rows.size(); ++i) {
+      for (std::size_t i = 0;;) {
         for (; next_bad != block->bad.end() && next_bad->rows_before == i; ++next_bad) {
           count();
           ++bad;
           if (!was_read_) bad_rows_.add(path, next_bad->cell);
         }
         if (i == block->rows.size()) break;
-        count();
-        const auto part = fold_parts_.empty() ? static_cast<std::uint8_t>(part_of(rows - 1, rows - 1 - bad))
-                                              : fold_parts_[static_cast<std::size_t>(rows - 1 - bad)];
-        if (part != kLeftOut) use(block->rows, i, static_cast<Part>(part), static_cast<std::uint32_t>(file));
+        const std::size_t stop = next_bad == block->bad.end() ? block->rows.size() : next_bad->rows_before;
+        while (i < stop) {
+          const std::uint8_t part = part_of_next();
+          const std::size_t begin = i;
+          do count();
+          while (++i < stop && part_of_next() == part);
+          if (part != kLeftOut) use(block->rows, begin, i, static_cast<Part>(part), static_cast<std::uint32_t>(file));
+        }
       }
     }
   }

@@ -31,6 +31,14 @@ struct FileGroup {
   std::vector<Part> parts() const;
 };
 
+/// Rows [begin, end) of a block, which belong to the same part.
+struct EncodedRun {
+  const EncodedRows& rows;
+  std::size_t begin, end;
+  Part part;
+  std::uint32_t file;
+};
+
 class RowStream {
  public:
   /// threads: parse and encode at once, at least 1; what the calls below see does not depend on them.
@@ -43,10 +51,8 @@ class RowStream {
   /// is made where nobody has counted yet, and so do folds, which keep a byte a row. Rows that they leave out are
   /// passed over. Errors: as Source; ExitCode::data where there is no good row, or a later reading finds other rows.
   void for_each(const std::function<void(const RawRow& row, Part part, std::uint32_t file)>& use);
-  /// The same with rows that are encoded already.
-  void for_each_encoded(
-      const Encoding& encoding,
-      const std::function<void(const EncodedView& row, std::int64_t line, Part part, std::uint32_t file)>& use);
+  /// The same with rows that are encoded already, and as many at a time as stand together.
+  void for_each_encoded(const Encoding& encoding, const std::function<void(const EncodedRun& run)>& use);
 
   std::int64_t rows_read() const noexcept { return rows_read_; }  // good and bad; after the first time
   std::int64_t rows_bad() const noexcept { return rows_bad_; }
@@ -55,7 +61,8 @@ class RowStream {
   void count_first();
   void find_folds();
   void read_raw(const std::function<void(const RawRow&, Part, std::uint32_t)>& use);
-  /// Block: a RowBlock. work(format, text, block) fills it, use(rows, i, part, file) sees its good rows in order.
+  /// Block: a RowBlock. work(format, text, block) fills it, use(rows, begin, end, part, file) sees its good rows in
+  /// order.
   template <typename Block, typename Work, typename Use>
   void read(const Work& work, const Use& use);
   Part part_of(std::int64_t row, std::int64_t good_row) const;

@@ -11,7 +11,8 @@
 
 namespace swallowtail {
 
-constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
+/// With what is made of it a block stays in the second-level cache.
+constexpr std::size_t kBlockBytes = std::size_t{1} << 18;
 
 /// A block and the memory that it lies in, which is used again.
 struct OwnedBlock {

@@ -21,21 +21,17 @@ std::uint64_t word_of(std::string_view text) {
   return word;
 }
 
-std::uint64_t start_of(std::uint64_t seed, std::size_t size) { return random::mix(random::mix(seed) ^ size); }
-
 }  // namespace
 
+std::uint64_t hash_start(std::uint64_t seed, std::size_t size) noexcept {
+  return random::mix(random::mix(seed) ^ size);
+}
+
 std::uint64_t hash_text(std::string_view text, std::uint64_t seed) noexcept {
-  std::uint64_t hash = start_of(seed, text.size());
+  std::uint64_t hash = hash_start(seed, text.size());
   for (std::size_t begin = 0; begin < text.size(); begin += 8)
     hash = random::mix(hash ^ word_of(text.substr(begin, 8)));
   return hash;
-}
-
-EightByteHash::EightByteHash(std::uint64_t seed) noexcept : start_(start_of(seed, 8)) {}
-
-std::uint64_t EightByteHash::operator()(std::string_view text) const noexcept {
-  return random::mix(start_ ^ word_of(text));
 }
 
 Vocabulary::Vocabulary(std::vector<std::string> words) : words_(std::move(words)) {

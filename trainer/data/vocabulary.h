@@ -31,15 +31,8 @@ class Vocabulary {
 
 /// 64 bits of a text under a seed; the same on every machine.
 std::uint64_t hash_text(std::string_view text, std::uint64_t seed) noexcept;
-/// The same for texts of eight bytes, of which the first part of the work is done once.
-class EightByteHash {
- public:
-  explicit EightByteHash(std::uint64_t seed) noexcept;
-  std::uint64_t operator()(std::string_view text) const noexcept;
-
- private:
-  std::uint64_t start_;
-};
+/// Of a text of one to eight bytes it is random::mix(hash_start(seed, size) ^ its bytes, the first one lowest).
+std::uint64_t hash_start(std::uint64_t seed, std::size_t size) noexcept;
 
 /// Words by falling count, equal ones by their bytes, without those rarer than min_count.
 std::vector<std::string> ordered_words(std::vector<std::pair<std::string, std::int64_t>> counts,

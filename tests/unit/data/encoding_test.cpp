@@ -105,7 +105,6 @@ TEST(HashText, IsTheSameEverywhere) {
   EXPECT_EQ(hash_text("a", 0), 0xed673babe737fe57ULL);
   EXPECT_EQ(hash_text("a", 1), 0x9e80a35248cb6cd7ULL);
   EXPECT_EQ(hash_text("68fd1e64", 7), 0xd88d0732b8224c72ULL);
-  EXPECT_EQ(EightByteHash(7)("68fd1e64"), 0xd88d0732b8224c72ULL);
   EXPECT_EQ(hash_text("longer than eight bytes", 7), 0x8e0f987ecdb36aafULL);
 }
 
