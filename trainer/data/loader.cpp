@@ -4,9 +4,6 @@
 #include <chrono>
 
 namespace swallowtail {
-namespace {
-constexpr std::size_t kBatchesAhead = 3;
-}
 
 BatchLoader::BatchLoader(const Dataset& dataset, const SampleOrder& order, std::int64_t batch_size, Share share,
                          std::int64_t first_batch)

@@ -19,6 +19,10 @@ namespace swallowtail {
 
 class BatchLoader {
  public:
+  static constexpr std::size_t kBatchesAhead = 3;
+  /// That live at once: the ones ahead, one in the making, and the two that a training loop holds.
+  static constexpr std::int64_t kMostBatches = kBatchesAhead + 3;
+
   /// Samples [begin, end) of a global batch of so many samples that this rank reads.
   using Share = std::function<std::pair<std::int64_t, std::int64_t>(std::int64_t batch_samples)>;
 

@@ -33,6 +33,8 @@ struct StepHooks {
 class DensePass {
  public:
   virtual ~DensePass() = default;
+  /// What a sample of the local batch takes in memory, for bills: activations and their gradients.
+  virtual std::int64_t floats_a_sample() const = 0;
   virtual void begin(const DenseInput& input) = 0;
   /// What needs no pooled vectors.
   virtual void bottom(std::int64_t begin, std::int64_t end) = 0;

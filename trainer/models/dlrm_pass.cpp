@@ -63,6 +63,13 @@ DlrmPass::DlrmPass(const DlrmParts& parts) : parts_(parts), top_(*parts.top) {
   if (parts.bottom != nullptr) bottom_.emplace(*parts.bottom);
 }
 
+std::int64_t DlrmPass::floats_a_sample() const {
+  const std::int64_t of_top = top_.floats_a_row() + 2 * padded(top_.inputs()) + padded(top_.outputs()) + 1;
+  if (!bottom_) return of_top;
+  const std::int64_t first = padded(parts_.dim) + (padded(parts_.dim) == parts_.dim ? 0 : parts_.dim);
+  return of_top + bottom_->floats_a_row() + padded(parts_.dense) + first;
+}
+
 void DlrmPass::begin(const DenseInput& input) {
   input_ = input;
   threads_ = input.fixed_order ? 1 : omp_get_max_threads();

@@ -22,6 +22,7 @@ struct DlrmParts {
 class DlrmPass : public DensePass {
  public:
   explicit DlrmPass(const DlrmParts& parts);
+  std::int64_t floats_a_sample() const override;
   void begin(const DenseInput& input) override;
   void bottom(std::int64_t begin, std::int64_t end) override;
   double train(std::int64_t begin, std::int64_t end, std::span<const float* const> pooled,

@@ -69,6 +69,15 @@ Part part_of(std::int64_t begin, std::int64_t end, std::int64_t step, std::int64
 std::int64_t PlainMlp::inputs() const { return mlp_->layers().front()->weight.size(1); }
 std::int64_t PlainMlp::outputs() const { return mlp_->layers().back()->weight.size(0); }
 
+std::int64_t PlainMlp::floats_a_row() const {
+  std::int64_t floats = 0;
+  for (const auto& layer : mlp_->layers()) {
+    const std::int64_t out = layer->weight.size(0);
+    floats += 2 * padded(out) + (mlp_->dropout() > 0 ? out : 0);
+  }
+  return floats;
+}
+
 void PlainMlp::begin(std::int64_t rows, int threads, bool fresh) {
   const auto& modules = mlp_->layers();
   layers_.resize(modules.size());

@@ -48,6 +48,7 @@ class PlainMlp {
 
   std::int64_t inputs() const;
   std::int64_t outputs() const;
+  std::int64_t floats_a_row() const;                                    // that begin() makes room for
   const float* output() const { return layers_.back().output.data(); }  // [rows, padded(outputs)]
 
  private:

@@ -4,6 +4,13 @@
 
 namespace swallowtail {
 
+std::int64_t AutogradPass::floats_a_sample() const {
+  std::int64_t floats = 0;
+  for (const torch::Tensor& parameter : model_.parameters())
+    if (parameter.dim() == 2) floats += 2 * (parameter.size(0) + parameter.size(1));
+  return floats;
+}
+
 void AutogradPass::begin(const DenseInput& input) {
   input_ = input;
   parts_.clear();
@@ -46,6 +53,13 @@ double AutogradPass::train(std::int64_t begin, std::int64_t end, std::span<const
   has_trained_ = true;
   output.backward(torch::from_blob(logit_gradients.data(), {end - begin, 1}));
   return loss;
+}
+
+std::unique_ptr<DensePass> dense_pass_of(const Experiment& experiment, Model& model,
+                                         std::span<const EmbeddingTable> tables, std::int64_t dense) {
+  auto by_hand = experiment.boolean("train.autograd") ? nullptr : model.dense_pass();
+  if (by_hand) return by_hand;
+  return std::make_unique<AutogradPass>(model, tables, dense);
 }
 
 }  // namespace swallowtail

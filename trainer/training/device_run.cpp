@@ -88,6 +88,7 @@ class DevicePass final : public DensePass {
       : session_(session),
         features_(model.network.dense),
         dense_(device_backend()->dense(model, session.choice.device)) {}
+  std::int64_t floats_a_sample() const override { return 1; }  // the others lie on the device
   void begin(const DenseInput& input) override {
     input_ = input;
     if (input.fresh) session_.dense.zero_gradient();

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
+#include "trainer/data/loader.h"
 #include "trainer/embedding/table_options.h"
 #include "trainer/report/machine.h"
 
@@ -18,8 +20,9 @@ namespace swallowtail {
 
 namespace {
 constexpr std::int64_t kFloat = sizeof(float);
-// LibTorch, MPI and the program itself, resident, measured on one rank of the Adult experiment: about 330 MB.
-constexpr std::int64_t kLibraries = std::int64_t{350} << 20;
+// LibTorch, MPI and the program itself, resident: 135 to 175 MB a rank on 1 to 4 ranks of the CPU program, by hand and
+// through autograd, of what Adult, the reviews and MovieLens took beside their other parts.
+constexpr std::int64_t kLibraries = std::int64_t{200} << 20;
 
 /// What `ulimit -v` leaves this process; nothing where there is no limit.
 std::optional<std::int64_t> address_space_left() {
@@ -31,8 +34,17 @@ std::optional<std::int64_t> address_space_left() {
 }
 }  // namespace
 
+std::int64_t batch_bytes(std::span<const EmbeddingTable> tables, std::int64_t dense_features, std::int64_t samples) {
+  std::map<std::int64_t, double> mean_ids;  // by feature: several tables may look the same ids up
+  for (const EmbeddingTable& table : tables) mean_ids[table.feature] = table.mean_ids;
+  double bytes = kFloat * static_cast<double>(dense_features + 1) + sizeof(std::int64_t);  // label, sample
+  for (const auto& [feature, ids] : mean_ids) bytes += sizeof(std::int64_t) * (1 + ids);   // offset, ids
+  return static_cast<std::int64_t>(bytes * static_cast<double>(samples));
+}
+
 nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input, Communicator& ranks) {
-  const std::int64_t batch = experiment.integer("train.batch_size");
+  std::int64_t batch = experiment.integer("train.batch_size");
+  if (experiment.has("evaluation.batch_size")) batch = std::max(batch, experiment.integer("evaluation.batch_size"));
   const int world_size = ranks.world_size();
   const bool saves = experiment.boolean("checkpoint.enabled");
   const bool averaging = experiment.number("train.average_decay") > 0;
@@ -68,14 +80,18 @@ nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input,
     const std::int64_t dense = kFloat * (input.dense_parameters * (averaging ? 5 : 4) +
                                          dense_state_width(dense_optimizer, momentum, input.dense_parameters));
     const std::int64_t local = (batch + world_size - 1) / world_size;
-    const std::int64_t exchange =
-        kFloat * (batch * owned_dims + local * (2 * all_dims + input.dense_features)) + 4 * ids;
+    // Pooled vectors with their gradients; what other ranks send and get of both; ids as they are sent and sorted.
+    const std::int64_t sent = world_size == 1 ? 0 : 2 * (batch * owned_dims + local * all_dims);
+    const std::int64_t exchange = kFloat * (2 * local * all_dims + sent) + 4 * ids;
+    const std::int64_t activations = kFloat * local * input.activations;
+    const std::int64_t batches = BatchLoader::kMostBatches * batch_bytes(input.tables, input.dense_features, local);
     // What is saved behind the training is a copy; what is on its way to the disk, three blocks of a file.
     const std::int64_t dense_saved = kFloat * (input.dense_parameters * (averaging ? 2 : 1) +
                                                dense_state_width(dense_optimizer, momentum, input.dense_parameters));
     std::int64_t saving = saves ? 3 * kBlockBytes : 0;
     if (saves && experiment.boolean("checkpoint.async")) saving += saved_here + (rank == 0 ? dense_saved : 0);
-    const std::int64_t total = weights + state + average + dense + exchange + saving + kLibraries;
+    const std::int64_t total =
+        weights + state + average + dense + exchange + activations + batches + saving + kLibraries;
     largest = std::max(largest, total);
     list.push_back({{"rank", rank},
                     {"tables", weights},
@@ -83,6 +99,8 @@ nlohmann::json memory_bill(const Experiment& experiment, const BillInput& input,
                     {"weight_average", average},
                     {"dense", dense},
                     {"exchange", exchange},
+                    {"activations", activations},
+                    {"batches", batches},
                     {"checkpoint", saving},
                     {"libraries", kLibraries},
                     {"total", total}});

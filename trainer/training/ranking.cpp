@@ -83,8 +83,9 @@ json bill_of(RankingSession& session) {
   for (const RankerState& state : session.model->state())
     replicated += static_cast<std::int64_t>(state.bytes.size() / sizeof(float));
   return memory_bill(session.experiment,
-                     {embedding ? embedding->tables() : std::span<const EmbeddingTable>{},
-                      embedding ? embedding->plan() : no_tables, replicated, 0},
+                     {.tables = embedding ? embedding->tables() : std::span<const EmbeddingTable>{},
+                      .plan = embedding ? embedding->plan() : no_tables,
+                      .dense_parameters = replicated},
                      session.ranks);
 }
 

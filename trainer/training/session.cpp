@@ -35,13 +35,6 @@ std::vector<EmbeddingTable> tables_of(const Experiment& experiment, const DataSh
   return tables;
 }
 
-std::unique_ptr<DensePass> dense_pass(Session& session) {
-  auto by_hand = session.experiment.boolean("train.autograd") ? nullptr : session.model->dense_pass();
-  if (by_hand) return by_hand;
-  const auto features = static_cast<std::int64_t>(session.data.train->shape().dense.size());
-  return std::make_unique<AutogradPass>(*session.model, session.tables, features);
-}
-
 }  // namespace
 
 Session::Session(const Experiment& from, Data opened, Communicator& all_ranks, const DeviceChoice& where)
@@ -54,7 +47,7 @@ Session::Session(const Experiment& from, Data opened, Communicator& all_ranks, c
       embedding(tables, plan_run(experiment, data.train->shape(), tables, ranks), embedding_options(experiment, ranks),
                 ranks),
       dense(*model, experiment),
-      pass(dense_pass(*this)),
+      pass(dense_pass_of(experiment, *model, tables, std::ssize(data.train->shape().dense))),
       share(experiment.boolean("train.deterministic"), experiment.integer("train.chunk"), ranks.world_size()),
       loss(loss_options(experiment)),
       seed(static_cast<std::uint64_t>(experiment.integer("seed"))),

@@ -37,20 +37,29 @@ double agreed(Communicator& ranks, double seconds) {
 /// Steps over a few batches that lie in memory, in a ring.
 class Ring {
  public:
-  explicit Ring(Session& session) : session_(session), samples_(session.experiment.integer("train.batch_size")) {
+  /// needs_global: global() will be asked for.
+  Ring(Session& session, bool needs_global)
+      : session_(session), samples_(session.experiment.integer("train.batch_size")) {
     const Dataset& data = *session.data.train;
     const std::int64_t batches = std::clamp<std::int64_t>(data.size() / samples_, 1, kBatches);
     samples_ = std::min(samples_, data.size());
     const auto [begin, end] = session.share.rank_samples(samples_, session.ranks.rank());
     local_samples_ = end - begin;
     for (std::int64_t b = 0; b < batches; ++b) {
-      global_.emplace_back();
       local_.emplace_back();
-      read(b * samples_, samples_, global_.back());
       read(b * samples_ + begin, end - begin, local_.back());
+      if (needs_global && local_samples_ < samples_) {
+        global_.emplace_back();
+        read(b * samples_, samples_, global_.back());
+      }
     }
   }
-  const std::vector<Batch>& global() const noexcept { return global_; }
+  /// Whole batches of all ranks.
+  const std::vector<Batch>& global() const noexcept { return local_samples_ == samples_ ? local_ : global_; }
+  /// In all batches together.
+  std::int64_t samples_held() const noexcept {
+    return std::ssize(local_) * local_samples_ + std::ssize(global_) * samples_;
+  }
   std::int64_t samples() const noexcept { return samples_; }
   std::int64_t local_samples() const noexcept { return local_samples_; }
 
@@ -74,13 +83,16 @@ class Ring {
 
   Session& session_;
   std::int64_t samples_, local_samples_ = 0, step_ = 0;
-  std::vector<Batch> global_, local_;
+  std::vector<Batch> local_, global_;  // global_: only where local_ is less
 };
 
 class Bench {
  public:
   Bench(Session& session, const StepBenchOptions& options)
-      : session_(session), options_(options), ranks_(session.ranks), ring_(session) {}
+      : session_(session),
+        options_(options),
+        ranks_(session.ranks),
+        ring_(session, options.limits || !options.record.empty()) {}
 
   json run() {
     if (!options_.record.empty()) record_steps(options_.record, session_, ring_.global());
@@ -172,12 +184,22 @@ class Bench {
                          {"row_gather_gb_per_s_a_rank", limits_->gathered_bytes() / gather * 1e-9},
                          {"row_update_gb_per_s_a_rank", limits_->modified_bytes() / modify * 1e-9}};
     }
-    const json bill = memory_bill(session_.experiment,
-                                  {session_.tables, session_.embedding.plan(), session_.dense.size(),
-                                   std::ssize(session_.data.train->shape().dense)},
-                                  ranks_);
-    found["memory"] = bill.at("ranks").at(0);
-    found["memory"]["peak_rss_bytes"] = peak_rss_bytes(ranks_);
+    const std::int64_t dense = std::ssize(session_.data.train->shape().dense);
+    json memory = memory_bill(session_.experiment,
+                              {.tables = session_.tables,
+                               .plan = session_.embedding.plan(),
+                               .dense_parameters = session_.dense.size(),
+                               .dense_features = dense,
+                               .activations = session_.pass->floats_a_sample()},
+                              ranks_)
+                      .at("ranks")
+                      .at(0);
+    // The ring stands in the loader's place.
+    const std::int64_t held = batch_bytes(session_.tables, dense, ring_.samples_held());
+    memory["total"] = memory["total"].get<std::int64_t>() + held - memory["batches"].get<std::int64_t>();
+    memory["batches"] = held;
+    memory["peak_rss_bytes"] = peak_rss_bytes(ranks_);
+    found["memory"] = memory;
     return found;
   }
 

@@ -10,6 +10,7 @@
 #include "trainer/planning/run_plan.h"
 #include "trainer/report/machine.h"
 #include "trainer/report/metrics_log.h"
+#include "trainer/training/autograd_pass.h"
 #include "trainer/training/device_run.h"
 #include "trainer/training/memory_bill.h"
 #include "trainer/training/run_files.h"
@@ -35,7 +36,14 @@ json bill_of(const Experiment& experiment, const DataShape& shape, Communicator&
   std::int64_t parameters = 0;
   const auto model = find_model(experiment).make(experiment, shape, tables);
   for (const auto& parameter : model->parameters()) parameters += parameter.numel();
-  return memory_bill(experiment, {tables, plan, parameters, static_cast<std::int64_t>(shape.dense.size())}, ranks);
+  const std::int64_t dense = std::ssize(shape.dense);
+  return memory_bill(experiment,
+                     {.tables = tables,
+                      .plan = plan,
+                      .dense_parameters = parameters,
+                      .dense_features = dense,
+                      .activations = dense_pass_of(experiment, *model, tables, dense)->floats_a_sample()},
+                     ranks);
 }
 
 /// Everything is read and checked in a folder of its own, which is removed afterwards.
