@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace swallowtail::cli {
 namespace {
@@ -137,6 +140,51 @@ TEST_F(Program, RanksThatAreBoundToCoresOfTheirOwnShareNone) {
   if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "this machine has one core";
   EXPECT_EQ(ended.exit_code, 0) << ended.err;
   EXPECT_EQ(count(ended.err, "warning: 2 ranks share"), 0) << ended.err;
+}
+
+/// Threads that do nothing else, until the load average says so.
+class BusyMachine {
+ public:
+  BusyMachine() {
+    for (int i = 0; i < 4; ++i)
+      threads_.emplace_back([this] {
+        while (!is_over_) {
+        }
+      });
+    for (int second = 0; second < 60 && load() < 0.5; ++second) std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  ~BusyMachine() {
+    is_over_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  BusyMachine(const BusyMachine&) = delete;
+  BusyMachine& operator=(const BusyMachine&) = delete;
+  static double load() {
+    double average = 0;
+    std::ifstream("/proc/loadavg") >> average;
+    return average;
+  }
+
+ private:
+  std::atomic<bool> is_over_ = false;
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(Program, BenchRefusesALoadedMachineUnlessForced) {
+  const BusyMachine busy;
+  ASSERT_GE(BusyMachine::load(), 0.5);
+  const std::string bench = kProgram + " bench train --shape small --repeats 0";
+  const Ended alone = start(bench);
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_EQ(alone.out, "");
+  EXPECT_TRUE(alone.err.starts_with("swallowtail: error: other programs are running (load average ")) << alone.err;
+  EXPECT_TRUE(alone.err.ends_with(" of 1 minute), at /proc/loadavg; wait until it is below 0.3, or give --force\n"));
+  EXPECT_EQ(count(alone.err, "\n"), 1) << alone.err;
+  const Ended ranks = start("mpirun --oversubscribe --bind-to none -n 2 " + bench);
+  EXPECT_EQ(ranks.exit_code, 2);
+  EXPECT_EQ(count(ranks.err, "other programs are running"), 1) << ranks.err;
+  const Ended forced = start(bench + " --force");
+  EXPECT_EQ(forced.exit_code, 0) << forced.err;
 }
 
 TEST_F(Program, AnAnswerThatCannotBeWrittenIsAFailure) {
