@@ -121,11 +121,37 @@ void pool_columns(const RowOf& row_of, const JaggedView& bags, Pooling pooling, 
   }
 }
 
+bool has_one_id_each(const JaggedView& bags, BagRange range) {
+  if (bags.offsets[range.end] - bags.offsets[range.begin] != range.end - range.begin) return false;
+  std::int64_t other = 0;
+  for (std::int64_t bag = range.begin; bag < range.end; ++bag) other |= (bags.offsets[bag + 1] - bags.offsets[bag]) ^ 1;
+  return other == 0;
+}
+
+/// Bags of one id each, of which nothing is added up: what is left is to ask for rows, read them and write them.
+template <typename Format, int kBlocks, std::int64_t kRowBytes, typename RowOf>
+void pool_single(const RowOf& row_of, const JaggedView& bags, const PoolOutput& output, BagRange range) {
+  constexpr std::int64_t kAhead = kRowBytes <= 2 * kLine ? 40 : 24;
+  const std::int64_t first = bags.offsets[range.begin], count = range.end - range.begin;
+  const float* weights = bags.weights.empty() ? nullptr : bags.weights.data() + first;
+  float* to = output.out + range.begin * output.stride;
+  for (std::int64_t i = 0; i < std::min(kAhead, count); ++i) prefetch<kRowBytes>(row_of(first + i), kRowBytes);
+  for (std::int64_t i = 0; i < count; ++i, to += output.stride) {
+    if (i + kAhead < count) prefetch<kRowBytes>(row_of(first + i + kAhead), kRowBytes);
+    const std::byte* row = row_of(first + i);
+    const F16 weight = F16::all(weights == nullptr ? 1.0F : weights[i]);
+    // A sum begins with zero, which makes -0 into 0.
+    for (int b = 0; b < kBlocks; ++b) (F16::all(0) + weight * Format::load(row, b * kLanes)).store(to + b * kLanes);
+  }
+}
+
 /// Rows of kBlocks * 16 columns.
 template <typename Format, int kBlocks, typename RowOf>
 void pool_row(const RowOf& row_of, const JaggedView& bags, Pooling pooling, const PoolOutput& output, BagRange range) {
-  pool_columns<Format, kBlocks, false, Format::kHeader + kBlocks * kLanes * Format::kBytes>(row_of, bags, pooling,
-                                                                                            output, range, 0);
+  constexpr std::int64_t kRowBytes = Format::kHeader + kBlocks * kLanes * Format::kBytes;
+  if (pooling != Pooling::none && has_one_id_each(bags, range))
+    return pool_single<Format, kBlocks, kRowBytes>(row_of, bags, output, range);
+  pool_columns<Format, kBlocks, false, kRowBytes>(row_of, bags, pooling, output, range, 0);
 }
 
 /// Ranges of about 64 KiB of rows, so that rows are still near when their later columns are wanted.
