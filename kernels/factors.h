@@ -38,7 +38,13 @@ struct FactorScratch {
   std::vector<std::int64_t> items, user_offsets, item_offsets;
   std::vector<float> coefficients;    // [B, 1 + K] derivative of the loss by each score
   std::vector<float> user_gradients;  // [B, dim]
-  std::vector<float> losses, ones;    // [B]
+  std::vector<float> losses;          // [B]
+  // Samples none of whose rows another place of the batch names are stepped where their scores are made; `shared` are
+  // the others.
+  std::vector<std::uint8_t> alone;  // [B], or empty: all are shared
+  std::vector<std::int64_t> shared;
+  std::vector<float> shared_coefficients, shared_decay;  // [shared, 1 + K], [shared]
+  std::vector<std::uint64_t> user_marks, item_marks;     // bits: a row was seen, was seen again
   std::vector<const float*> rows;
   RowGroups groups;
 };

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <vector>
 
 #include "kernels/cpu/factor_kernels.h"
+#include "kernels/cpu/row_update_kernels.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")

@@ -1,37 +1,93 @@
-// Scores and user gradients over wide registers, the rows to come asked for ahead of time. Included after a simd_*.h,
-// under its target.
+// Scores and user gradients over wide registers, the rows to come asked for ahead of time; a sample whose rows are its
+// own is stepped at once, while they are near. Included after a simd_*.h, under its target.
 #pragma once
 
 #include "kernels/cpu/factor_loss.h"
+#include "kernels/cpu/row_step_body.h"
 
 namespace swallowtail::cpu {
 namespace {
 
-constexpr std::int64_t kLanes = 16;
-
 // Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
 [[gnu::always_inline]] inline void prefetch(const float* row, std::int64_t dim) {
-  for (std::int64_t d = kLanes; d < std::min<std::int64_t>(dim, 256); d += kLanes) __builtin_prefetch(row + d);
+  for (std::int64_t d = 0; d < std::min<std::int64_t>(dim, 256); d += kLanes) __builtin_prefetch(row + d);
 }
 
-F16 load_some(const float* from, std::int64_t count) {
-  if (count >= kLanes) return F16::load(from);
-  float copy[kLanes] = {};
-  std::copy_n(from, count, copy);
-  return F16::load(copy);
+/// How a sample is stepped where it is alone.
+struct AloneRates {
+  AloneRates(const OptimizerStep& step, std::int64_t dim)
+      : rates(step), width(sparse_state_width(step.kind, dim)), bias_width(sparse_state_width(step.kind, 1)) {}
+  Rates rates;
+  std::int64_t width, bias_width;  // of the rows' states
+};
+
+/// A row's step from its gradient without decay; `least` becomes the row where that is not finite and less.
+template <int kBlocks>
+[[gnu::always_inline]] inline void step_row_alone(const Rates& rates, Gradient<kBlocks>& gradient, float decay,
+                                                  float* row, float* state, std::int64_t any_dim, std::int64_t number,
+                                                  std::int64_t& least) {
+  const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
+  const Fp32Weights weights{row};
+  if (decay != 0)
+    for (std::int64_t d = 0; d < dim; d += kLanes)
+      gradient.set(d / kLanes, gradient.get(d / kLanes) + F16::all(decay) * weights.load(d, dim - d));
+  if (!take_step<kBlocks>(rates, weights, gradient, state, dim)) keep_least(least, number);
 }
 
-void store_some(F16 values, std::int64_t count, float* to) {
-  if (count >= kLanes) return values.store(to);
-  float copy[kLanes];
-  values.store(copy);
-  std::copy_n(copy, count, to);
+/// The steps of sample t's rows, which no other place of the batch names: the same bits as from groups of one place.
+/// scratch [2, padded dim] where kBlocks is 0.
+template <int kBlocks>
+void step_alone(const ScoreTask& task, const AloneRates& of, std::int64_t t, float* scratch) {
+  const FactorTables& tables = task.tables;
+  const TripletBatch& batch = task.batch;
+  const std::int64_t negatives = batch.negatives_each(), dim = kBlocks == 0 ? tables.dim : kBlocks * kLanes;
+  const std::int64_t user = batch.users[t];
+  const auto item = [&](std::int64_t k) {
+    return k == 0 ? batch.positives[t] : batch.negatives[t * negatives + k - 1];
+  };
+  const float* scores = task.scratch.coefficients.data() + t * (1 + negatives);
+  const OptimizerStep& step = task.alone->step;
+  const float weight = batch.weights.empty() ? 1.0F : batch.weights[t];
+  const float decay = step.kind == Optimizer::adamw ? 0.0F : step.weight_decay * weight;
+  float* const user_row = tables.users + user * dim;
+  Gradient<kBlocks> of_user(scratch);
+  for (std::int64_t d = 0; d < dim; d += kLanes) {
+    F16 sum = F16::all(scores[0]) * load_some(tables.items + item(0) * dim + d, dim - d);
+    for (std::int64_t k = 1; k <= negatives; ++k)
+      sum = fma(F16::all(scores[k]), load_some(tables.items + item(k) * dim + d, dim - d), sum);
+    of_user.set(d / kLanes, F16::all(0) + sum);
+  }
+  for (std::int64_t k = 0; k <= negatives; ++k) {
+    Gradient<kBlocks> of_item(scratch + (dim + kLanes - 1) / kLanes * kLanes);
+    for (std::int64_t d = 0; d < dim; d += kLanes)
+      of_item.set(d / kLanes, F16::all(0) + F16::all(scores[k]) * load_some(user_row + d, dim - d));
+    step_row_alone<kBlocks>(of.rates, of_item, decay, tables.items + item(k) * dim,
+                            tables.item_state + item(k) * of.width, dim, item(k), task.alone->bad_item);
+    if (tables.item_bias == nullptr) continue;
+    float bias_gradient[kLanes] = {0.0F + scores[k]};
+    Gradient<0> of_bias(bias_gradient);
+    step_row_alone<0>(of.rates, of_bias, decay, tables.item_bias + item(k), tables.bias_state + item(k) * of.bias_width,
+                      1, item(k), task.alone->bad_bias);
+  }
+  step_row_alone<kBlocks>(of.rates, of_user, decay, user_row, tables.user_state + user * of.width, dim, user,
+                          task.alone->bad_user);
 }
 
 /// Samples [first, end) of a task, at most kLossesTogether: their rows are near when the gradients want them again.
-/// kBlocks blocks of 16 columns; 0: any number.
+[[gnu::always_inline]] inline void ask_for_states(const ScoreTask& task, std::int64_t t, std::int64_t width) {
+  const std::int64_t negatives = task.batch.negatives_each();
+  const auto ask = [width](const float* state) __attribute__((always_inline)) {
+    for (std::int64_t d = 0; d < std::min<std::int64_t>(width, 256); d += kLanes) __builtin_prefetch(state + d, 1);
+  };
+  ask(task.tables.user_state + task.batch.users[t] * width);
+  ask(task.tables.item_state + task.batch.positives[t] * width);
+  for (std::int64_t k = 0; k < negatives; ++k)
+    ask(task.tables.item_state + task.batch.negatives[t * negatives + k] * width);
+}
+
+/// kBlocks blocks of 16 columns; 0: any number, with `scratch` as step_alone() wants it.
 template <int kBlocks>
-void score_some(const ScoreTask& task, std::int64_t first, std::int64_t end) {
+void score_some(const ScoreTask& task, const AloneRates& rates, std::int64_t first, std::int64_t end, float* scratch) {
   const TripletBatch& batch = task.batch;
   const std::int64_t negatives = batch.negatives_each(), size = batch.size();
   const std::int64_t dim = kBlocks == 0 ? task.tables.dim : kBlocks * kLanes;
@@ -39,17 +95,12 @@ void score_some(const ScoreTask& task, std::int64_t first, std::int64_t end) {
   const auto item = [&](std::int64_t t, std::int64_t k) {
     return task.tables.items + (k == 0 ? batch.positives[t] : batch.negatives[t * negatives + k - 1]) * dim;
   };
-  // The first lines of the rows to come are asked for together: the searches for their pages then overlap, which the
-  // work on a sample between them would keep apart. Their other lines follow with each sample.
-  for (std::int64_t next = end; next < std::min(end + kLossesTogether, size); ++next) {
-    __builtin_prefetch(user(next));
-    for (std::int64_t k = 0; k <= negatives; ++k) __builtin_prefetch(item(next, k));
-  }
   for (std::int64_t t = first; t < end; ++t) {
     const std::int64_t next = t + kLossesTogether;
     if (next < size) {
       prefetch(user(next), dim);
       for (std::int64_t k = 0; k <= negatives; ++k) prefetch(item(next, k), dim);
+      if (task.alone != nullptr && rates.width > 0) ask_for_states(task, next, rates.width);
     }
     float* scores = task.scratch.coefficients.data() + t * (1 + negatives);
     for (std::int64_t k = 0; k <= negatives; ++k) {
@@ -62,6 +113,10 @@ void score_some(const ScoreTask& task, std::int64_t first, std::int64_t end) {
   }
   losses_of(task, first, end);
   for (std::int64_t t = first; t < end; ++t) {
+    if (task.alone != nullptr && task.scratch.alone[t] != 0) {
+      step_alone<kBlocks>(task, rates, t, scratch);
+      continue;
+    }
     const float* scores = task.scratch.coefficients.data() + t * (1 + negatives);
     float* gradient = task.scratch.user_gradients.data() + t * dim;
     for (std::int64_t d = 0; d < dim; d += kLanes) {
@@ -75,10 +130,16 @@ void score_some(const ScoreTask& task, std::int64_t first, std::int64_t end) {
 
 template <int kBlocks>
 void score_all(const ScoreTask& task) {
-  const std::int64_t size = task.batch.size();
-#pragma omp parallel for schedule(static) if (size >= 256)
-  for (std::int64_t first = 0; first < size; first += kLossesTogether)
-    score_some<kBlocks>(task, first, std::min(size, first + kLossesTogether));
+  const std::int64_t size = task.batch.size(), dim = task.tables.dim;
+  const OptimizerStep none;
+  const AloneRates rates(task.alone == nullptr ? none : task.alone->step, dim);
+#pragma omp parallel if (size >= 256)
+  {
+    std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? 2 * (dim + kLanes) : 0));
+#pragma omp for schedule(static)
+    for (std::int64_t first = 0; first < size; first += kLossesTogether)
+      score_some<kBlocks>(task, rates, first, std::min(size, first + kLossesTogether), scratch.data());
+  }
 }
 
 void score(const ScoreTask& task) {
@@ -96,7 +157,7 @@ void score(const ScoreTask& task) {
   }
 }
 
-constexpr FactorFamily kFamily{score};
+constexpr FactorFamily kFamily{score, true};
 
 }  // namespace
 }  // namespace swallowtail::cpu

@@ -120,6 +120,11 @@ void measure_factors() {
   measure("bpr_step", [&] {
     bpr_step(step, tables, {of_users, positives, std::span(negatives).first(kBatch), {}}, scratch);
   });
+  measure("bpr_step_rows_of_their_own", [&] {  // so few samples that most share no row
+    bpr_step(step, tables,
+             {std::span(of_users).first(16), std::span(positives).first(16), std::span(negatives).first(16), {}},
+             scratch);
+  });
   measure("sampled_softmax_step", [&] {
     sampled_softmax_step(step, tables, {of_users, positives, negatives, {}}, {}, scratch);
   });

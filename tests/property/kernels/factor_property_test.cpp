@@ -40,9 +40,13 @@ std::vector<float> floats(std::uint64_t seed, std::uint64_t purpose, std::int64_
   return made;
 }
 
+/// Of many rows most, but one in eight among the first few: some come often, most once.
 std::vector<std::int64_t> ids(std::uint64_t seed, std::uint64_t purpose, std::int64_t size, std::int64_t rows) {
   std::vector<std::int64_t> made(size);
-  for (std::int64_t i = 0; i < size; ++i) made[i] = random::below(random::bits(seed, purpose, i), rows);
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::uint64_t bits = random::bits(seed, purpose, i);
+    made[i] = random::below(random::mix(bits), bits % 8 == 0 ? std::min<std::int64_t>(rows, 5) : rows);
+  }
   return made;
 }
 
@@ -104,7 +108,12 @@ Case any_case() {
   made.dim = *rc::gen::oneOf(rc::gen::element<std::int64_t>(16, 64), rc::gen::inRange<std::int64_t>(1, 100));
   made.users = 1 + *rc::gen::inRange<std::int64_t>(0, 50);
   made.items = 1 + *rc::gen::inRange<std::int64_t>(0, 50);
-  made.step.kind = *rc::gen::element(Optimizer::sgd, Optimizer::adagrad, Optimizer::rowwise_adagrad, Optimizer::adam);
+  if (made.size < 100 && *rc::gen::arbitrary<bool>()) {  // so many that most samples have rows of their own
+    made.users += 64 * made.size;
+    made.items += 64 * made.size * (1 + made.negatives);
+  }
+  made.step.kind = *rc::gen::element(Optimizer::sgd, Optimizer::adagrad, Optimizer::rowwise_adagrad, Optimizer::adam,
+                                     Optimizer::adamw);
   made.step.learning_rate = 0.05F;
   made.step.epsilon = usual_epsilon(made.step.kind);
   made.step.weight_decay = *rc::gen::element(0.0F, 0.02F);
@@ -245,16 +254,30 @@ TEST(FactorSteps, TheHardestNegativeStandsForAll) {
 }
 
 TEST(FactorSteps, ARowThatIsNotFiniteIsNamed) {
-  std::vector<float> users(4, 1), items(6, 1), none;
-  users[2] = std::numeric_limits<float>::infinity();
-  const std::vector<std::int64_t> user{0, 1}, positive{0, 2}, negative{1, 1};
-  FactorScratch scratch;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<std::int64_t> user{1, 0}, positive{2, 0};
   OptimizerStep step;
   step.learning_rate = 0.1F;
-  const FactorStep done = bpr_step(step, {users.data(), items.data(), nullptr, nullptr, nullptr, nullptr, 2, 3, 2},
-                                   {user, positive, negative, {}}, scratch);
-  EXPECT_EQ(done.bad_table, FactorStep::Table::items);
-  EXPECT_EQ(done.bad_row, 1);
+  for (const std::int64_t users : {2, 1000})  // shared rows, and rows that each sample has alone
+    for (Isa isa = Isa::scalar; isa <= best_isa(); isa = static_cast<Isa>(static_cast<int>(isa) + 1)) {
+      const std::int64_t items = 2 * users, far = users > 2 ? 5 : 0;  // the second negative is another one then
+      const std::vector<std::int64_t> other{1, 1 + far};
+      const auto stepped = [&](std::int64_t bad_user, std::int64_t bad_item) {
+        std::vector<float> of_users(2 * users, 1), of_items(2 * items, 1);
+        if (bad_user >= 0) of_users[2 * bad_user] = kInfinity;
+        if (bad_item >= 0) of_items[2 * bad_item] = kInfinity;
+        FactorScratch scratch;
+        return under(isa, [&] {
+          return bpr_step(step, {of_users.data(), of_items.data(), nullptr, nullptr, nullptr, nullptr, users, items, 2},
+                          {user, positive, other, {}}, scratch);
+        });
+      };
+      const FactorStep by_user = stepped(1, -1), by_item = stepped(-1, 0);
+      EXPECT_EQ(by_user.bad_table, FactorStep::Table::items) << name_of(isa) << ", " << users << " users";
+      EXPECT_EQ(by_user.bad_row, 1) << name_of(isa) << ", " << users << " users";
+      EXPECT_EQ(by_item.bad_table, FactorStep::Table::users) << name_of(isa) << ", " << users << " users";
+      EXPECT_EQ(by_item.bad_row, 0) << name_of(isa) << ", " << users << " users";
+    }
 }
 
 }  // namespace
