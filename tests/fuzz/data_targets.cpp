@@ -3,6 +3,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -12,6 +13,7 @@
 #include "trainer/data/preparation.h"
 #include "trainer/data/prepared_dataset.h"
 #include "trainer/data/prepared_layout.h"
+#include "trainer/data/row_blocks.h"
 #include "trainer/data/source.h"
 #include "trainer/data/text_blocks.h"
 
@@ -119,16 +121,59 @@ std::vector<std::string> compressed_texts() {
   return {zst, gz};
 }
 
+/// The short way to encoded rows gives as many good and bad ones as the reading of single fields, with the same values.
+void expect_one_encoding(const Source& source, const std::filesystem::path& path, const Encoding& encoding) {
+  const auto format = source.format(path);
+  TextBlocks blocks(path, *format);
+  OwnedBlock block;
+  RawRow raw;
+  EncodedRow row;
+  BadCell bad;
+  while (blocks.next(block)) {
+    EncodedBlock found;
+    expect(format->encode(block.block, encoding, found), "there is a short way");
+    const auto reader = format->read(block.block);
+    std::size_t rows = 0, bad_rows = 0;
+    for (auto next = reader->next(raw, bad); next != RowReader::Next::end; next = reader->next(raw, bad)) {
+      if (next == RowReader::Next::bad) {
+        expect(bad_rows < found.bad.size(), "a bad row is bad on both ways");
+        const BadRow& other = found.bad[bad_rows++];
+        expect(other.rows_before == rows && other.cell.line == bad.line && other.cell.column == bad.column &&
+                   other.cell.value == bad.value && other.cell.reason == bad.reason,
+               "a bad row has one place and one reason");
+        continue;
+      }
+      expect(rows < found.rows.size(), "a good row is good on both ways");
+      encoding.encode(source.columns(), raw, row);
+      const EncodedView other = found.rows.at(rows);
+      expect(found.rows.line(rows++) == raw.line && other.label == row.label &&
+                 std::ranges::equal(other.dense, row.dense) && std::ranges::equal(other.ids, row.ids),
+             "a row has one encoding");
+    }
+    expect(rows == found.rows.size() && bad_rows == found.bad.size(), "both ways end together");
+  }
+}
+
 Verdict judge_criteo(std::string_view input) {
   DataOptions options;
   options.source = "criteo_tsv";
   for (int k = 1; k <= 13; ++k) options.dense.push_back(fmt::format("I{}", k));
   for (int k = 1; k <= 26; ++k) options.categorical.push_back(fmt::format("C{}", k));
-  return judge_source(options, input);
+  const Verdict verdict = judge_source(options, input);
+  Encoding encoding;
+  for (int k = 0; k < 13; ++k) encoding.dense.push_back({.normalize = Normalize::log});
+  for (int k = 0; k < 26; ++k) {
+    encoding.features.emplace_back();
+    encoding.features.back().kind = IdColumn::Kind::hash;
+    encoding.features.back().buckets = 1000;
+  }
+  taken_unless({ExitCode::data},
+               [&] { expect_one_encoding(*make_source(options), folder().path() / "rows", encoding); });
+  return verdict;
 }
 std::vector<std::string> criteo_texts() {
   std::string text;
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 20; ++i) {
     text += fmt::format("{}", i % 2);
     for (int k = 0; k < 13; ++k) text += (i + k) % 3 ? fmt::format("\t{}", i * k - 2) : "\t";
     for (int k = 0; k < 26; ++k) text += (i + k) % 4 ? fmt::format("\t{:08x}", i * 7919 + k % 5) : "\t";
