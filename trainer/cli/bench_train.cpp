@@ -130,15 +130,15 @@ BenchReport run(const Arguments& arguments, Ranks& ranks) {
   if (found.contains("limits")) {
     const json& limits = found["limits"];
     const double value = found["samples_per_s"], gemm = limits["gemm"];
-    result["limited_by"] = "the model's matrix products alone";
+    const auto how = limits["gemm_by"].get<std::string>();
+    result["limited_by"] = fmt::format("the model's matrix products alone, {}", how);
     result["limit"] = gemm;
     result["ratio_to_limit"] = value / gemm;
     result["limits"] = limits;
     report.text += fmt::format(
-        "  {:.3f} of the matrix products alone ({:.0f}/s, {:.1f} GFLOP/s a rank), {:.3f} of products and rows one "
-        "after "
-        "the other ({:.0f}/s)\n  rows alone {:.0f}/s: read {:.2f} GB/s, read and written {:.2f} GB/s a rank\n",
-        value / gemm, gemm, limits["gemm_gflops_a_rank"].get<double>(), value / limits["together"].get<double>(),
+        "  {:.3f} of the matrix products alone, {} ({:.0f}/s, {:.1f} GFLOP/s a rank), {:.3f} of products and rows one "
+        "after the other ({:.0f}/s)\n  rows alone {:.0f}/s: read {:.2f} GB/s, read and written {:.2f} GB/s a rank\n",
+        value / gemm, how, gemm, limits["gemm_gflops_a_rank"].get<double>(), value / limits["together"].get<double>(),
         limits["together"].get<double>(), limits["embedding"].get<double>(),
         limits["row_gather_gb_per_s_a_rank"].get<double>(), limits["row_update_gb_per_s_a_rank"].get<double>());
   }
