@@ -27,7 +27,7 @@ template <int kBlocks>
                                                   float* row, float* state, std::int64_t any_dim, std::int64_t number,
                                                   std::int64_t& least) {
   const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
-  const Fp32Weights weights{row};
+  const Fp32Weights<(kBlocks > 0)> weights{row};
   if (decay != 0)
     for (std::int64_t d = 0; d < dim; d += kLanes)
       gradient.set(d / kLanes, gradient.get(d / kLanes) + F16::all(decay) * weights.load(d, dim - d));
@@ -52,15 +52,15 @@ void step_alone(const ScoreTask& task, const AloneRates& of, std::int64_t t, flo
   float* const user_row = tables.users + user * dim;
   Gradient<kBlocks> of_user(scratch);
   for (std::int64_t d = 0; d < dim; d += kLanes) {
-    F16 sum = F16::all(scores[0]) * load_some(tables.items + item(0) * dim + d, dim - d);
+    F16 sum = F16::all(scores[0]) * load_part<(kBlocks > 0)>(tables.items + item(0) * dim + d, dim - d);
     for (std::int64_t k = 1; k <= negatives; ++k)
-      sum = fma(F16::all(scores[k]), load_some(tables.items + item(k) * dim + d, dim - d), sum);
+      sum = fma(F16::all(scores[k]), load_part<(kBlocks > 0)>(tables.items + item(k) * dim + d, dim - d), sum);
     of_user.set(d / kLanes, F16::all(0) + sum);
   }
   for (std::int64_t k = 0; k <= negatives; ++k) {
     Gradient<kBlocks> of_item(scratch + (dim + kLanes - 1) / kLanes * kLanes);
     for (std::int64_t d = 0; d < dim; d += kLanes)
-      of_item.set(d / kLanes, F16::all(0) + F16::all(scores[k]) * load_some(user_row + d, dim - d));
+      of_item.set(d / kLanes, F16::all(0) + F16::all(scores[k]) * load_part<(kBlocks > 0)>(user_row + d, dim - d));
     step_row_alone<kBlocks>(of.rates, of_item, decay, tables.items + item(k) * dim,
                             tables.item_state + item(k) * of.width, dim, item(k), task.alone->bad_item);
     if (tables.item_bias == nullptr) continue;
@@ -107,7 +107,7 @@ void score_some(const ScoreTask& task, const AloneRates& rates, std::int64_t fir
       const float *a = user(t), *b = item(t, k);
       F16 sum = F16::all(0);
       for (std::int64_t d = 0; d < dim; d += kLanes)
-        sum = fma(load_some(a + d, dim - d), load_some(b + d, dim - d), sum);
+        sum = fma(load_part<(kBlocks > 0)>(a + d, dim - d), load_part<(kBlocks > 0)>(b + d, dim - d), sum);
       scores[k] = F16::halved_sum(sum);
     }
   }
@@ -120,9 +120,9 @@ void score_some(const ScoreTask& task, const AloneRates& rates, std::int64_t fir
     const float* scores = task.scratch.coefficients.data() + t * (1 + negatives);
     float* gradient = task.scratch.user_gradients.data() + t * dim;
     for (std::int64_t d = 0; d < dim; d += kLanes) {
-      F16 sum = F16::all(scores[0]) * load_some(item(t, 0) + d, dim - d);
+      F16 sum = F16::all(scores[0]) * load_part<(kBlocks > 0)>(item(t, 0) + d, dim - d);
       for (std::int64_t k = 1; k <= negatives; ++k)
-        sum = fma(F16::all(scores[k]), load_some(item(t, k) + d, dim - d), sum);
+        sum = fma(F16::all(scores[k]), load_part<(kBlocks > 0)>(item(t, k) + d, dim - d), sum);
       store_some(sum, dim - d, gradient + d);
     }
   }

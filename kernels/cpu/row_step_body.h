@@ -23,12 +23,26 @@ void store_some(F16 values, std::int64_t count, float* to) {
   std::copy_n(copy, count, to);
 }
 
+/// The same where the compiler may know that there are sixteen.
+template <bool kWhole>
+F16 load_part(const float* from, std::int64_t count) {
+  return kWhole ? F16::load(from) : load_some(from, count);
+}
+template <bool kWhole>
+void store_part(F16 values, std::int64_t count, float* to) {
+  if (kWhole)
+    values.store(to);
+  else
+    store_some(values, count, to);
+}
+
 /// The weights of a row, as they are stored in fp32.
+template <bool kWhole>
 struct Fp32Weights {
   static constexpr std::int64_t kBytes = 4;
   float* row;
-  F16 load(std::int64_t d, std::int64_t count) const { return load_some(row + d, count); }
-  void store(F16 values, std::int64_t d, std::int64_t count) const { store_some(values, count, row + d); }
+  F16 load(std::int64_t d, std::int64_t count) const { return load_part<kWhole>(row + d, count); }
+  void store(F16 values, std::int64_t d, std::int64_t count) const { store_part<kWhole>(values, count, row + d); }
 };
 
 /// A step's numbers in all lanes.
@@ -46,41 +60,6 @@ struct Rates {
   const OptimizerStep& step;
   F16 rate, epsilon, keep, first_scale, second_scale;
 };
-
-/// Sixteen columns from d on; row_rate is rowwise_adagrad's rate of the whole row.
-template <typename Weights>
-[[gnu::always_inline]] inline void step_block(const Rates& rates, const Weights& weights, F16 gradient, float* state,
-                                              F16 row_rate, std::int64_t d, std::int64_t dim) {
-  const std::int64_t count = dim - d;
-  F16 weight = weights.load(d, count);
-  switch (rates.step.kind) {
-    case Optimizer::sgd:
-      weight = weight - rates.rate * gradient;
-      break;
-    case Optimizer::rowwise_adagrad:
-      weight = weight - row_rate * gradient;
-      break;
-    case Optimizer::adagrad: {
-      const F16 sum = load_some(state + d, count) + gradient * gradient;
-      store_some(sum, count, state + d);
-      weight = weight - rates.rate * gradient / (sqrt(sum) + rates.epsilon);
-      break;
-    }
-    case Optimizer::adam:
-    case Optimizer::adamw: {
-      const float beta1 = rates.step.beta1, beta2 = rates.step.beta2;
-      const F16 first = F16::all(beta1) * load_some(state + d, count) + F16::all(1.0F - beta1) * gradient;
-      const F16 second =
-          F16::all(beta2) * load_some(state + dim + d, count) + F16::all(1.0F - beta2) * gradient * gradient;
-      store_some(first, count, state + d);
-      store_some(second, count, state + dim + d);
-      weight = weight * rates.keep;
-      weight = weight - rates.rate * (first * rates.first_scale) / (sqrt(second * rates.second_scale) + rates.epsilon);
-      break;
-    }
-  }
-  weights.store(weight, d, count);
-}
 
 /// The gradient of a row while it is added up.
 template <int kBlocks>
@@ -109,19 +88,52 @@ template <int kBlocks, typename Weights>
   F16 difference = F16::all(0);  // stays zero, or becomes NaN
   for (std::int64_t b = 0; b < blocks; ++b) difference = difference + (gradient.get(b) - gradient.get(b));
   if (!difference.is_finite()) return false;
-  F16 row_rate = F16::all(0);
-  if (rates.step.kind == Optimizer::rowwise_adagrad) {
-    float sum = 0;
+  constexpr bool kWhole = kBlocks > 0;
+  // The kind is asked once a row, not once a block.
+  const auto each_block = [&](auto stepped) __attribute__((always_inline)) {
     for (std::int64_t b = 0; b < blocks; ++b) {
-      float fours[kLanes];
-      F16::add_fours(gradient.get(b) * gradient.get(b)).store(fours);
-      for (std::int64_t k = 0; k < kLanes; k += kSquareColumns) sum += fours[k];
+      const std::int64_t d = b * kLanes, count = dim - d;
+      weights.store(stepped(weights.load(d, count), gradient.get(b), d, count), d, count);
     }
-    state[0] += sum / static_cast<float>(dim);
-    row_rate = F16::all(rates.step.learning_rate / (std::sqrt(state[0]) + rates.step.epsilon));
+  };
+  switch (rates.step.kind) {
+    case Optimizer::sgd:
+      each_block([&](F16 weight, F16 g, std::int64_t, std::int64_t) { return weight - rates.rate * g; });
+      break;
+    case Optimizer::rowwise_adagrad: {
+      float sum = 0;
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        float fours[kLanes];
+        F16::add_fours(gradient.get(b) * gradient.get(b)).store(fours);
+        for (std::int64_t k = 0; k < kLanes; k += kSquareColumns) sum += fours[k];
+      }
+      state[0] += sum / static_cast<float>(dim);
+      const F16 rate = F16::all(rates.step.learning_rate / (std::sqrt(state[0]) + rates.step.epsilon));
+      each_block([&](F16 weight, F16 g, std::int64_t, std::int64_t) { return weight - rate * g; });
+      break;
+    }
+    case Optimizer::adagrad:
+      each_block([&](F16 weight, F16 g, std::int64_t d, std::int64_t count) {
+        const F16 sum = load_part<kWhole>(state + d, count) + g * g;
+        store_part<kWhole>(sum, count, state + d);
+        return weight - rates.rate * g / (sqrt(sum) + rates.epsilon);
+      });
+      break;
+    case Optimizer::adam:
+    case Optimizer::adamw: {
+      const F16 beta1 = F16::all(rates.step.beta1), beta2 = F16::all(rates.step.beta2);
+      const F16 rest1 = F16::all(1.0F - rates.step.beta1), rest2 = F16::all(1.0F - rates.step.beta2);
+      each_block([&](F16 weight, F16 g, std::int64_t d, std::int64_t count) {
+        const F16 first = beta1 * load_part<kWhole>(state + d, count) + rest1 * g;
+        const F16 second = beta2 * load_part<kWhole>(state + dim + d, count) + rest2 * g * g;
+        store_part<kWhole>(first, count, state + d);
+        store_part<kWhole>(second, count, state + dim + d);
+        weight = weight * rates.keep;
+        return weight - rates.rate * (first * rates.first_scale) / (sqrt(second * rates.second_scale) + rates.epsilon);
+      });
+      break;
+    }
   }
-  for (std::int64_t b = 0; b < blocks; ++b)
-    step_block(rates, weights, gradient.get(b), state, row_rate, b * kLanes, dim);
   return true;
 }
 

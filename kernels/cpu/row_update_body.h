@@ -81,12 +81,13 @@ struct Places {
   std::span<const float> bag_decay;
 };
 
-/// Bytes and places of a table's rows, and Weights of one row.
+/// Bytes and places of a table's rows, and Weights of one row, which knows whether it is whole registers.
 template <int kBlocks, typename WeightsOf>
 std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t any_bytes, float* states,
                   std::int64_t any_dim, const Places& places, WeightsOf weights_of) {
   // Known when this is compiled wherever it can be: no loop over a row then asks where it ends.
-  constexpr std::int64_t kBytes = std::invoke_result_t<WeightsOf, std::int64_t>::kBytes;
+  using IsWhole = std::bool_constant<(kBlocks > 0)>;
+  constexpr std::int64_t kBytes = std::invoke_result_t<WeightsOf, std::int64_t, IsWhole>::kBytes;
   const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
   const std::int64_t bytes = kBlocks == 0 ? any_bytes : kBlocks * kLanes * kBytes;
   const RowGroups& groups = places.groups;
@@ -113,7 +114,7 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
       if (group + kRowsAhead >= asked) ask_until(group + kRowsAhead + kRowsTogether);
       const std::int64_t row = groups.rows[group];
       const float decay = decays ? decay_of(step, groups, group, places.bag_decay) : 0.0F;
-      if (!step_row<kBlocks>(rates, groups, group, places.bag_gradients, dim, weights_of(row),
+      if (!step_row<kBlocks>(rates, groups, group, places.bag_gradients, dim, weights_of(row, IsWhole{}),
                              states + row * state_width, decay, scratch.data()))
         keep_least(bad_row, row);
     }
@@ -140,7 +141,9 @@ std::int64_t walk_any(const OptimizerStep& step, const std::byte* rows, std::int
 
 std::int64_t update(const OptimizerStep& step, const TableRows& table, const RowGroups& groups,
                     std::span<const float* const> bag_gradients, std::span<const float> bag_decay) {
-  const auto weights_of = [&](std::int64_t row) { return Fp32Weights{table.weights + row * table.dim}; };
+  const auto weights_of = [&](std::int64_t row, auto whole) {
+    return Fp32Weights<decltype(whole)::value>{table.weights + row * table.dim};
+  };
   return walk_any(step, reinterpret_cast<const std::byte*>(table.weights), 4 * table.dim, table.state, table.dim,
                   {groups, bag_gradients, bag_decay}, weights_of);
 }
@@ -149,7 +152,7 @@ template <bool kIsBf16>
 std::int64_t update_half(const OptimizerStep& step, const PackedTableRows& table, const RoundingKey& key,
                          const RowGroups& groups, std::span<const float* const> bag_gradients) {
   const std::int64_t bytes = row_bytes(table.format, table.dim);
-  const auto weights_of = [&](std::int64_t row) {
+  const auto weights_of = [&](std::int64_t row, auto) {
     return HalfWeights<kIsBf16>{reinterpret_cast<std::uint16_t*>(table.bytes + row * bytes),
                                 rounding_key(key, step.step, row)};
   };
