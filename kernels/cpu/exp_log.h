@@ -10,26 +10,33 @@
 namespace swallowtail::cpu {
 namespace {
 
+/// A polynomial in x by Horner's rule, the highest coefficient first. No loop: what calls it is to be vectorised.
+template <typename... Coefficients>
+inline float polynomial(float x, float highest, Coefficients... others) noexcept {
+  float sum = highest;
+  ((sum = __builtin_fmaf(sum, x, others)), ...);
+  return sum;
+}
+
 /// e^x; x is held within [-87, 88], where neither underflow nor overflow begins.
 inline float exp_of(float x) noexcept {
-  if (x != x) return x;
-  x = std::clamp(x, -87.0F, 88.0F);
-  const float scaled = __builtin_fmaf(x, 1.44269504F, 12582912.0F) - 12582912.0F;  // to the nearest integer
-  float r = __builtin_fmaf(scaled, -0.693359375F, x);  // ln 2 in two parts, the first exact in few bits
+  float held = x < 88.0F ? x : 88.0F;  // no return for NaN here, which lanes could not take alone
+  held = held > -87.0F ? held : -87.0F;
+  const float scaled = __builtin_fmaf(held, 1.44269504F, 12582912.0F) - 12582912.0F;  // to the nearest integer
+  float r = __builtin_fmaf(scaled, -0.693359375F, held);  // ln 2 in two parts, the first exact in few bits
   r = __builtin_fmaf(scaled, 2.12194440e-4F, r);
-  float sum = 1.0F / 5040;  // 1 + r + r^2/2! + … + r^7/7!, |r| <= ln 2 / 2
-  for (const float coefficient : {1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1.0F, 1.0F})
-    sum = __builtin_fmaf(sum, r, coefficient);
-  return sum * std::bit_cast<float>(static_cast<std::uint32_t>(static_cast<std::int32_t>(scaled) + 127) << 23);
+  // 1 + r + r^2/2! + … + r^7/7!, |r| <= ln 2 / 2
+  const float sum = polynomial(r, 1.0F / 5040, 1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1.0F, 1.0F);
+  const float value =
+      sum * std::bit_cast<float>(static_cast<std::uint32_t>(static_cast<std::int32_t>(scaled) + 127) << 23);
+  return x == x ? value : x;
 }
 
 /// 2 atanh(s) / s from its series in s^2, |s| <= 1/3.
 inline float twice_atanh(float s) noexcept {
   const float square = s * s;
-  float sum = 1.0F / 17;
-  for (const float coefficient : {1.0F / 15, 1.0F / 13, 1.0F / 11, 1.0F / 9, 1.0F / 7, 1.0F / 5, 1.0F / 3, 1.0F})
-    sum = __builtin_fmaf(sum, square, coefficient);
-  return 2 * s * sum;
+  return 2 * s *
+         polynomial(square, 1.0F / 17, 1.0F / 15, 1.0F / 13, 1.0F / 11, 1.0F / 9, 1.0F / 7, 1.0F / 5, 1.0F / 3, 1.0F);
 }
 
 /// ln(1 + e) for 0 <= e <= 1.
