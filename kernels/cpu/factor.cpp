@@ -109,7 +109,8 @@ void find_alone(const FactorTables& tables, const TripletBatch& batch, FactorScr
     for (const std::int64_t item : part) items.see(item);
   scratch.alone.resize(static_cast<std::size_t>(size));
   for (std::int64_t t = 0; t < size; ++t) {
-    bool again = users.again(batch.users[t]) | items.again(batch.positives[t]);
+    bool again = users.again(batch.users[t]);
+    again |= items.again(batch.positives[t]);
     for (std::int64_t k = 0; k < negatives; ++k) again |= items.again(batch.negatives[t * negatives + k]);
     scratch.alone[t] = !again;
   }

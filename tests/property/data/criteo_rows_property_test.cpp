@@ -86,7 +86,7 @@ Case draw_case(std::uint64_t kind) {
   if (kind > 1) {
     std::ranges::reverse(numbers);
     numbers.resize(draw(kIntegers));
-    std::ranges::rotate(features, features.begin() + 5);
+    std::rotate(features.begin(), features.begin() + 5, features.end());
     features.resize(1 + draw(kCategories - 1));
   }
   for (const std::size_t number : numbers) {
