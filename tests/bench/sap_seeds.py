@@ -3,11 +3,12 @@
 
   sap_seeds.py PROGRAM EXPERIMENT TEST_FILE FOLDER SEEDS [section.key=value ...]
 
-Trains EXPERIMENT with seed=1 … SEEDS into FOLDER/seed-<n>; runs that are finished are taken as they are. The component that
-is best alone on validation, by the mean over the seeds, is then ranked by itself, as is each component of type einmf: SAP
-with that component alone, which has its order (FOLDER/<name>-<n>, from the run's own components). The lists of all are
-scored against TEST_FILE (user, item; the last item of each user). Prints one JSON object: mean NDCG@10, coverage and
-diversity of each, and the differences of SAP with a bootstrap interval over users, each user averaged over the seeds first.
+Trains EXPERIMENT with seed=1 … SEEDS into FOLDER/seed-<n>; runs that are finished are taken as they are. {seed} in a
+setting is the seed: sap.reuse=OTHER/seed-{seed} makes new heads for the components of other runs. The component that is
+best alone on validation, by the mean over the seeds, is then ranked by itself, as is each component of type einmf: SAP with
+that component alone, which has its order (FOLDER/<name>-<n>, from the run's own components). The lists of all are scored
+against TEST_FILE (user, item; the last item of each user). Prints one JSON object: mean NDCG@10, coverage and diversity of
+each, and the differences of SAP with a bootstrap interval over users, each user averaged over the seeds first.
 """
 import csv
 import json
@@ -53,7 +54,8 @@ def interval(differences, draws=5000):
 
 def train(program, experiment, place, seed, *settings):
     if not (place / "summary.json").exists():
-        run(program, "train", experiment, f"seed={seed}", f"run.dir={place}", "--json", "--quiet", *settings,
+        own = [setting.replace("{seed}", str(seed)) for setting in settings]
+        run(program, "train", experiment, f"seed={seed}", f"run.dir={place}", "--json", "--quiet", *own,
             *(["--resume"] if (place / "experiment.yaml").exists() else []))
     return json.loads((place / "summary.json").read_text())
 
@@ -80,7 +82,7 @@ def main():
             if name != "sap":
                 others = [f"sap.components.{other}.enabled=false" for other in alone if other != name]
                 own = folder / f"{name}-{seed}"
-                train(program, experiment, own, seed, *settings, f"name={name} alone", f"sap.reuse={place.resolve()}", *others,
+                train(program, experiment, own, seed, f"name={name} alone", f"sap.reuse={place.resolve()}", *settings, *others,
                       *(f"sap.{stage}.enabled=false" for stage in OFF), "sap.product.weights=equal")
                 place = own
             lists = folder / f"{name}-{seed}.tsv"

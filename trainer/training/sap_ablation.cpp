@@ -58,7 +58,8 @@ std::unique_ptr<RankingSession> ablated(const fs::path& run, const Experiment& e
   std::vector<std::string> overrides = ablation.overrides;
   overrides.push_back("name=" + json(experiment.text("name") + ", " + ablation.name).dump());
   overrides.push_back("run.dir=" + json(folder.string()).dump());
-  overrides.push_back("sap.reuse=" + json(fs::absolute(run).string()).dump());
+  const fs::path parts = experiment.has("sap.reuse") ? experiment.path("sap.reuse") : fs::absolute(run);
+  overrides.push_back("sap.reuse=" + json(parts.string()).dump());
   const Experiment changed = Experiment::parse(experiment.to_yaml(), overrides);
   Interactions data = open_interactions(changed, run, ranks, InteractionsFrom::run);
   std::int64_t state = 0;  // 1: begun; 2: done
