@@ -67,6 +67,7 @@ std::vector<Ablation> ablations_of(const Experiment& experiment, const std::stri
                  {fmt::format("sap.pool.sources=['{}']", best_alone.empty() ? names.front() : best_alone)}});
   all.push_back(
       {"equal weights", "all components count alike", {"sap.product.weights=equal", "sap.product.enabled=false"}});
+  all.push_back({"no selection", "all components stay", {"sap.product.select=false"}});
   all.push_back({"no product", "searched weights, without products of the scores", {"sap.product.enabled=false"}});
   all.push_back({"no graph", "without graph re-ranking", {"sap.graph.enabled=false"}});
   all.push_back({"no re-order", "without re-ordering for diversity", {"sap.reorder.enabled=false"}});

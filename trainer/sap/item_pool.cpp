@@ -1,7 +1,6 @@
 #include "trainer/sap/item_pool.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <map>
 
@@ -80,22 +79,6 @@ ItemPool merge_proposals(const PoolInput& input, const PoolOptions& options, con
     for (const Entry& entry : kept) pool.ranks.push_back(entry.ranks[component]);
   pool.scores.assign(pool.ranks.size(), 0.0F);
   return pool;
-}
-
-void PoolCensus::add(const ItemPool& pool, std::span<const std::int64_t> relevant) {
-  for (const std::int64_t item : relevant) {
-    ++relevant_;
-    const auto place = std::ranges::lower_bound(pool.items, item);
-    if (place == pool.items.end() || *place != item) continue;
-    ++found_;
-    const std::uint64_t sources = pool.sources[static_cast<std::size_t>(place - pool.items.begin())];
-    if (sources == kFilled) continue;
-    for (std::size_t component = 0; component < hits_.size(); ++component) {
-      if ((sources >> component & 1) == 0) continue;
-      ++hits_[component];
-      if (std::has_single_bit(sources)) ++sole_hits_[component];
-    }
-  }
 }
 
 }  // namespace swallowtail

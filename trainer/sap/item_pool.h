@@ -39,20 +39,4 @@ struct PoolInput {
 /// Errors: data, naming `user`, where nothing is left to recommend.
 ItemPool merge_proposals(const PoolInput& input, const PoolOptions& options, const std::string& user);
 
-/// What pools found of the items that users really took.
-class PoolCensus {
- public:
-  explicit PoolCensus(std::size_t components) : sole_hits_(components, 0), hits_(components, 0) {}
-  void add(const ItemPool& pool, std::span<const std::int64_t> relevant);
-  std::int64_t relevant() const noexcept { return relevant_; }                     // items looked for
-  std::int64_t found() const noexcept { return found_; }                           // of them in the pool
-  std::span<const std::int64_t> hits() const noexcept { return hits_; }            // [C] found that it proposed
-  std::span<const std::int64_t> sole_hits() const noexcept { return sole_hits_; }  // [C] … and nobody else did
-  double recall() const { return relevant_ == 0 ? 0 : static_cast<double>(found_) / static_cast<double>(relevant_); }
-
- private:
-  std::int64_t relevant_ = 0, found_ = 0;
-  std::vector<std::int64_t> sole_hits_, hits_;
-};
-
 }  // namespace swallowtail

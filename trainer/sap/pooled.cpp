@@ -26,6 +26,15 @@ void standardise(std::span<float> scores) {
 
 }  // namespace
 
+PooledRows of_strata(PooledRows rows) {
+  for (PooledRow& row : rows.rows) {
+    if (row.stratum >= 0) continue;
+    row.relevant.clear();
+    row.wanted = 0;
+  }
+  return rows;
+}
+
 Pooler::Pooler(std::span<const SapComponent> components, const IdList& users, std::int64_t items,
                const PoolOptions& options, std::uint64_t sources, const std::vector<std::vector<std::int64_t>>& popular)
     : components_(components), users_(users), items_(items), options_(options), sources_(sources), popular_(popular) {}
@@ -82,7 +91,7 @@ std::vector<PooledRow> Pooler::block(std::span<const PoolAsk> asks) const {
       for (std::size_t c = 0; c < components_.size(); ++c) {
         own.push_back(
             std::span(scores[c]).subspan(static_cast<std::size_t>(r * items_), static_cast<std::size_t>(items_)));
-        if (components_[c].model->knows(queries[r])) known |= std::uint64_t{1} << c;
+        if (asks[r].components >> c & 1 && components_[c].model->knows(queries[r])) known |= std::uint64_t{1} << c;
       }
       made[r] = row(asks[r], own, known);
     } catch (...) {
@@ -116,6 +125,30 @@ PooledRows Pooler::all(std::span<const PoolAsk> asks, Communicator& ranks,
   return made;
 }
 
+PoolCensus census_of(const PooledRows& rows, std::size_t components, Communicator& ranks) {
+  PoolCensus census{.hits = std::vector<std::int64_t>(components, 0),
+                    .sole_hits = std::vector<std::int64_t>(components, 0)};
+  std::vector<std::int64_t> sums(3, 0);
+  for (const PooledRow& row : rows.rows) {
+    sums[0] += row.wanted;
+    sums[1] += static_cast<std::int64_t>(row.relevant.size());
+    sums[2] += row.pool.size();
+    for (const std::int32_t place : row.relevant) {
+      const std::uint64_t from = row.pool.sources[static_cast<std::size_t>(place)];
+      for (std::size_t c = 0; c < components; ++c) {
+        census.hits[c] += from >> c & 1;
+        census.sole_hits[c] += from == std::uint64_t{1} << c ? 1 : 0;
+      }
+    }
+  }
+  for (std::vector<std::int64_t>* counts : {&sums, &census.hits, &census.sole_hits})
+    ranks.all_reduce_sum(Tag{"census of pools"}, std::span(*counts));
+  census.relevant = sums[0];
+  census.found = sums[1];
+  census.items = sums[2];
+  return census;
+}
+
 double row_ndcg(const PooledRow& row, std::span<const float> scores, std::int64_t k) {
   if (row.wanted == 0) return 0;
   double gain = 0, ideal = 0;
@@ -138,12 +171,13 @@ double exact_mean(std::span<const double> values, std::int64_t all, Communicator
 }
 
 double pooled_ndcg(const PooledRows& rows, const RowScorer& scorer, std::int64_t k, Communicator& ranks) {
-  std::vector<double> values(rows.rows.size());
+  std::vector<double> values(rows.rows.size(), 0.0);
 #pragma omp parallel
   {
     std::vector<float> scores;
 #pragma omp for schedule(dynamic, 8)
     for (std::size_t r = 0; r < rows.rows.size(); ++r) {
+      if (rows.rows[r].relevant.empty()) continue;  // whatever the scores
       scores.resize(static_cast<std::size_t>(rows.rows[r].pool.size()));
       scorer(rows.rows[r], scores);
       values[r] = row_ndcg(rows.rows[r], scores, k);

@@ -22,8 +22,8 @@ struct PooledRow {
   std::int64_t user = kColdId;
   std::int32_t stratum = kNewStratum;     // or kColdStratum, or a number
   std::span<const std::int64_t> history;  // oldest first; borrowed
-  ItemPool pool;                          // scores [C, P]: standardised over the pool, 0 of who knows nothing
-  std::uint64_t known = 0;                // bit c: component c knows the user
+  ItemPool pool;                          // scores [C, P]: standardised over the pool, 0 where not `known`
+  std::uint64_t known = 0;                // bit c: component c knows the user and serves the user's stratum
   std::vector<std::int32_t> relevant;     // places in the pool of the items that the user took
   std::int64_t wanted = 0;                // how many the user took, in the pool or not
 };
@@ -36,11 +36,15 @@ struct PooledRows {
   std::int64_t blocks() const noexcept { return (all + kPoolBlock - 1) / kPoolBlock; }
 };
 
+/// With nothing to find for cold and new users, so that they count for nothing.
+PooledRows of_strata(PooledRows rows);
+
 struct PoolAsk {
   RankingQuery query;
   std::int32_t stratum = 0;  // whose gate counts
   std::int32_t nearest = 0;  // whose popular items fill a pool that is too small; below 0: those of all
   std::span<const std::int64_t> relevant;
+  std::uint64_t components = ~std::uint64_t{0};  // that the user is served by
 };
 
 class Pooler {
@@ -68,6 +72,14 @@ class Pooler {
   std::uint64_t sources_;
   const std::vector<std::vector<std::int64_t>>& popular_;
 };
+
+/// What pools found of the items that users really took.
+struct PoolCensus {
+  std::int64_t relevant = 0, found = 0, items = 0;  // looked for; of them in a pool; in the pools in all
+  std::vector<std::int64_t> hits, sole_hits;        // [C] found that it proposed; … and nobody else did
+};
+/// Collective.
+PoolCensus census_of(const PooledRows& rows, std::size_t components, Communicator& ranks);
 
 /// A score for every item of the row's pool.
 using RowScorer = std::function<void(const PooledRow&, std::span<float>)>;

@@ -1,6 +1,7 @@
 #include "trainer/sap/product_layer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -11,9 +12,14 @@
 
 namespace swallowtail {
 
-ProductLayer::ProductLayer(std::int64_t components, std::int64_t strata, const Interactions& data,
+ProductLayer::ProductLayer(const std::vector<std::string>& components, std::int64_t strata, const Interactions& data,
                            const ProductOptions& options, std::uint64_t seed)
-    : gates(components, strata), components_(components), options_(options), seed_(seed), train_(data.train) {
+    : gates(std::ssize(components), strata),
+      components_(std::ssize(components)),
+      options_(options),
+      seed_(seed),
+      train_(data.train) {
+  for (const std::string& name : components) keys_.push_back(random::purpose(name));
   const auto counts = item_counts(data.train, data.items.size());
   double mean = 0, squares = 0;
   const auto items = static_cast<double>(counts.size());
@@ -30,13 +36,7 @@ ProductLayer::ProductLayer(std::int64_t components, std::int64_t strata, const I
   widths.push_back(1);
   for (std::size_t l = 0; l + 1 < widths.size(); ++l) {
     Layer layer{widths[l], widths[l + 1], mlp_.size(), 0};
-    const double deviation_of_layer = std::sqrt(2.0 / static_cast<double>(layer.in));
-    const bool is_last = l + 2 == widths.size();
-    for (std::int64_t i = 0; i < layer.in * layer.out; ++i)
-      mlp_.push_back(is_last ? 0.0F
-                             : static_cast<float>(deviation_of_layer *
-                                                  random::normal(random::bits(seed, random::purpose("product layer"), l,
-                                                                              static_cast<std::uint64_t>(i)))));
+    mlp_.resize(mlp_.size() + static_cast<std::size_t>(layer.in * layer.out), 0.0F);
     layer.bias = mlp_.size();
     mlp_.resize(mlp_.size() + static_cast<std::size_t>(layer.out), 0.0F);
     layers_.push_back(layer);
@@ -47,15 +47,41 @@ std::int64_t ProductLayer::features() const noexcept {
   return components_ + components_ * (components_ + 1) / 2 + gates.rows() + 2;
 }
 
+/// The last layer starts at zero. A feature starts where its name says, as strong as the number of components in use
+/// says, so that a component that is not used leaves no trace.
+void ProductLayer::draw_start() {
+  std::vector<std::uint64_t> names = keys_;
+  for (std::size_t c = 0; c < keys_.size(); ++c)
+    for (std::size_t d = c; d < keys_.size(); ++d) names.push_back(random::mix(keys_[c] + keys_[d]));
+  for (std::int64_t s = 0; s < gates.rows(); ++s)  // cold and new users counted from the end, whatever strata there are
+    names.push_back(random::purpose("stratum") +
+                    static_cast<std::uint64_t>(s < gates.rows() - 2 ? s : s - gates.rows()));
+  names.push_back(random::purpose("popularity"));
+  names.push_back(random::purpose("activity"));
+  const int used = std::popcount(gates.mask_of_strata());
+  std::ranges::fill(mlp_, 0.0F);
+  for (std::size_t l = 0; l + 1 < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    const double inputs = l > 0 ? static_cast<double>(layer.in) : used + used * (used + 1) / 2.0 + 3;  // 3: a stratum …
+    for (std::int64_t i = 0; i < layer.in; ++i)
+      for (std::int64_t o = 0; o < layer.out; ++o)
+        mlp_[layer.weights + static_cast<std::size_t>(i * layer.out + o)] = static_cast<float>(
+            std::sqrt(2 / inputs) * random::normal(random::bits(seed_, random::purpose("product layer") + l,
+                                                                l > 0 ? static_cast<std::uint64_t>(i) : names[i],
+                                                                static_cast<std::uint64_t>(o))));
+  }
+}
+
 void ProductLayer::features_of(const PooledRow& row, std::size_t place, float* out) const {
   const auto size = static_cast<std::size_t>(row.pool.size());
   const auto count = static_cast<std::size_t>(components_);
   float* const z = out;
-  for (std::size_t c = 0; c < count; ++c) *out++ = std::clamp(row.pool.scores[c * size + place], -5.0F, 5.0F);
+  const float* const used = gates.used.data() + gates.row_of(row.stratum) * count;
+  for (std::size_t c = 0; c < count; ++c) *out++ = used[c] * std::clamp(row.pool.scores[c * size + place], -5.0F, 5.0F);
   for (std::size_t c = 0; c < count; ++c)
     for (std::size_t d = c; d < count; ++d) *out++ = z[c] * z[d] / 5;
   std::fill_n(out, gates.rows(), 0.0F);
-  out[gates.row_of(row.stratum)] = 1;
+  if (gates.shares[gates.row_of(row.stratum)] > 0) out[gates.row_of(row.stratum)] = 1;
   out += gates.rows();
   *out++ = popularity_[row.pool.items[place]];
   *out = row.user == kColdId
@@ -118,6 +144,7 @@ std::vector<RankerState> ProductLayer::state() {
   return {ranker_state("sap/gates/common", {components}, gates.common),
           ranker_state("sap/gates/own", {gates.rows(), components}, gates.own),
           ranker_state("sap/gates/shares", {gates.rows()}, gates.shares),
+          ranker_state("sap/gates/used", {gates.rows(), components}, gates.used),
           ranker_state("sap/product/scale", {1}, scale_),
           ranker_state("sap/product/mlp", {static_cast<std::int64_t>(mlp_.size())}, mlp_)};
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "trainer/sap/gates.h"
@@ -19,14 +20,19 @@ namespace swallowtail {
 
 class ProductLayer {
  public:
-  ProductLayer(std::int64_t components, std::int64_t strata, const Interactions& data, const ProductOptions& options,
-               std::uint64_t seed);
+  /// `components`: their names, of which each has its own start, whatever stands beside it.
+  ProductLayer(const std::vector<std::string>& components, std::int64_t strata, const Interactions& data,
+               const ProductOptions& options, std::uint64_t seed);
 
   Gates gates;
 
-  /// Collective. `learn`: rows that components have not seen; `judge`: of validation. Returns NDCG@k of `judge` after
-  /// each look, the start first, and which of them is kept.
+  /// Collective. `learn`: rows that components have not seen; `judge`: of validation. Trains from where the gates
+  /// stand. Returns NDCG@k of `judge` after each look, the start first, and which of them is kept.
   nlohmann::json train(const PooledRows& learn, const PooledRows& judge, std::int64_t k, Communicator& ranks);
+  /// Collective: trains under each of `priors` of the gates (Gates::shrink) from the same start, and keeps the one that
+  /// is best on `judge`, the first among equals.
+  nlohmann::json train_by_prior(std::span<const double> priors, std::span<const std::int64_t> interactions,
+                                const PooledRows& learn, const PooledRows& judge, std::int64_t k, Communicator& ranks);
 
   void score(const PooledRow& row, std::span<float> out) const;
   /// What each component adds to the score of the item at `place`.
@@ -45,6 +51,7 @@ class ProductLayer {
   };
 
   std::int64_t features() const noexcept;
+  void draw_start();
   void features_of(const PooledRow& row, std::size_t place, float* out) const;
   float forward(Pass& pass, std::span<const float> x) const;
   double gradient_of(const PooledRow& row, std::int64_t number, std::int64_t step, std::span<double> gradient) const;
@@ -52,6 +59,7 @@ class ProductLayer {
   void take(std::span<const float> values);
 
   std::int64_t components_;
+  std::vector<std::uint64_t> keys_;  // of the components' names
   ProductOptions options_;
   std::uint64_t seed_;
   std::vector<float> popularity_;  // [items] of the training interactions, logarithm, standardised

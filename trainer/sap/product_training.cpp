@@ -108,6 +108,8 @@ double ProductLayer::gradient_of(const PooledRow& row, std::int64_t number, std:
 
 nlohmann::json ProductLayer::train(const PooledRows& learn, const PooledRows& judge, std::int64_t k,
                                    Communicator& ranks) {
+  draw_start();
+  scale_[0] = 0;
   const auto scorer = [this](const PooledRow& row, std::span<float> out) { score(row, out); };
   std::vector<float> parameters = flat(), best = parameters;
   const auto size = static_cast<std::int64_t>(parameters.size());
@@ -150,7 +152,31 @@ nlohmann::json ProductLayer::train(const PooledRows& learn, const PooledRows& ju
     kept = step;
   }
   take(best);
-  return {{"validation", looks}, {"kept_step", kept}, {"steps", options_.steps}};
+  return {{"validation", looks}, {"reached", reached}, {"kept_step", kept}, {"steps", options_.steps}};
+}
+
+nlohmann::json ProductLayer::train_by_prior(std::span<const double> priors, std::span<const std::int64_t> interactions,
+                                            const PooledRows& learn, const PooledRows& judge, std::int64_t k,
+                                            Communicator& ranks) {
+  const Gates start = gates;
+  std::vector<float> best;
+  nlohmann::json tried = nlohmann::json::array(), kept;
+  double chosen = 0;
+  for (const double prior : priors) {
+    gates = start;
+    gates.shrink(interactions, prior);
+    nlohmann::json facts = train(learn, judge, k, ranks);
+    facts["prior"] = std::isfinite(prior) ? nlohmann::json(prior) : nlohmann::json(nullptr);
+    tried.push_back({{"prior", facts.at("prior")}, {"validation", facts.at("reached")}});
+    if (!best.empty() && facts.at("reached").get<double>() <= kept.at("reached").get<double>()) continue;
+    best = flat();
+    chosen = prior;
+    kept = std::move(facts);
+  }
+  gates.shrink(interactions, chosen);
+  take(best);
+  kept["priors"] = std::move(tried);
+  return kept;
 }
 
 }  // namespace swallowtail

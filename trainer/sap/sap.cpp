@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -17,6 +16,7 @@
 #include "trainer/sap/secondary_order.h"
 #include "trainer/sap/strata_facts.h"
 #include "trainer/sap/text/item_text.h"
+#include "trainer/sap/weight_search.h"
 
 namespace swallowtail {
 namespace {
@@ -44,8 +44,7 @@ class Sap final : public ComposedRanker {
         sources_(mask_of(workshop_->components(), options_.sources, input.experiment, "sap.pool.sources")),
         strata_(data_, options_.strata),
         capacity_(strata_capacity(strata_)),
-        product_(static_cast<std::int64_t>(workshop_->components().size()), capacity_, data_, options_.product,
-                 options_.seed),
+        product_(component_names(), capacity_, data_, options_.product, options_.seed),
         text_(has_text() ? static_cast<std::size_t>(data_.items.size() * cbow_options(input.experiment).dim) : 0, 0.0F),
         graph_(options_.graph, data_.items.size()),
         order_(input.experiment, data_, likeness_column(input.experiment, data_.item_table), options_.reorder) {}
@@ -54,17 +53,22 @@ class Sap final : public ComposedRanker {
     Communicator& ranks = input_.ranks;
 
     // Strata of users, from training interactions and what is known of them.
-    stage("strata", {"sap.strata"}, strata_.state(), [&] {
-      if (options_.strata_enabled) strata_ = fit_strata(data_, options_.strata, ranks);
-      return json::object();
-    });
+    stage(
+        "strata", {"sap.strata"}, [&] { return strata_.state(); },
+        [&] {
+          if (options_.strata_enabled) strata_ = fit_strata(data_, options_.strata, ranks);
+          return json::object();
+        });
     place_strata();
 
     // What the items' texts have in common.
-    stage("text", {"sap.graph", "model.text"}, text_state(), [&] {
-      if (!text_.empty()) std::ranges::copy(item_text_vectors(data_, input_.experiment, ranks).values, text_.begin());
-      return json::object();
-    });
+    stage(
+        "text", {"sap.graph", "model.text"}, [&] { return text_state(); },
+        [&] {
+          if (!text_.empty())
+            std::ranges::copy(item_text_vectors(data_, input_.experiment, ranks).values, text_.begin());
+          return json::object();
+        });
     draw_graph();
 
     // Components, each trained once on all users: without the last interaction of each, which is what the heads learn
@@ -75,44 +79,59 @@ class Sap final : public ComposedRanker {
       learners.push_back(workshop_->make(order.name, SapFold::without_meta));
 
     // The intermediate pool: what the components propose, scored by all of them.
-    const std::vector<PoolAsk> meta_asks = asks_of(learning.train, learning.validation);
-    const PooledRows meta = pooler(learners).all(meta_asks, ranks, drop_ranks);
+    product_.gates.allow(methods_of(workshop_->components(), strata_, data_.train, options_, input_.experiment));
+    PooledRows meta = pools_of(learners, learning.train, learning.validation);
     components_.clear();
     for (const auto& learner : learners)
       components_.push_back(options_.refits ? workshop_->make(learner.name, SapFold::whole) : learner);
+    const auto judging = [&] {
+      PooledRows validation = pools_of(components_, data_.train, data_.validation);
+      return validation.all > 0 ? std::move(validation) : meta;
+    };
+    PooledRows judge = judging();
+    measure_alone(judge);
+
+    // Components that do not help go, from the pool as well.
+    const auto weighing = [&] { return product_.state(); };
+    const std::uint64_t before = product_.gates.mask_of_strata();
+    stage("select", {"sap.pool", "sap.product", "sap.method", "sap.refit"}, weighing,
+          [&] { return select(meta, judge); });
+    if (product_.gates.mask_of_strata() != before) {
+      meta = pools_of(learners, learning.train, learning.validation);
+      judge = judging();
+    }
     learners.clear();
-    const std::vector<PoolAsk> judge_asks = asks_of(data_.train, data_.validation);
-    const PooledRows validation = pooler(components_).all(judge_asks, ranks, drop_ranks);
-    const PooledRows& judge = validation.all > 0 ? validation : meta;
     take_census(judge);
 
-    // The product layer: how much each component counts in each stratum, then what their products add.
-    stage("product", {"sap.pool", "sap.product", "sap.method", "sap.refit"}, product_.state(), [&] {
-      product_.gates.allow(methods_of(workshop_->components(), strata_, data_.train, options_, input_.experiment));
+    // The product layer: how much each component counts, how far a stratum's weights leave those of all users, then
+    // what the components' products add.
+    stage("product", {"sap.product"}, weighing, [&] {
       if (options_.product.equal_weights)
         product_.gates.set_equal();
       else
         product_.gates.search(meta, options_.k, ranks);
-      json facts = json::object();
-      if (options_.product.enabled) facts = product_.train(meta, judge, options_.k, ranks);
+      json facts = product_.train_by_prior(priors(), interactions_, meta, judge, options_.k, ranks);
       product_.gates.set_new(cold_order(workshop_->components(), options_));
       return facts;
     });
 
     // The item graph re-ranks the pool.
-    stage("graph", {"sap.graph"}, graph_.state(), [&] {
-      if (!options_.graph.enabled) return json::object();
-      return graph_.train(meta, judge, scorer(&Sap::by_product), options_.k, options_.seed, ranks);
-    });
+    stage(
+        "graph", {"sap.graph"}, [&] { return graph_.state(); },
+        [&] {
+          if (!options_.graph.enabled) return json::object();
+          return graph_.train(meta, judge, scorer(&Sap::by_product), options_.k, options_.seed, ranks);
+        });
 
     // Re-ordering for diversity and novelty, as far as validation allows.
-    stage("reorder", {"sap.reorder"}, order_.state(),
-          [&] { return order_.choose(judge, scorer(&Sap::by_heads), options_.k, reorder_floor(judge), ranks); });
+    stage(
+        "reorder", {"sap.reorder"}, [&] { return order_.state(); },
+        [&] { return order_.choose(judge, scorer(&Sap::by_heads), options_.k, reorder_floor(), ranks); });
 
     // From scores to chances.
-    stage("calibration", {"sap.calibration"}, calibration_.state(), [&] {
-      return options_.calibrates ? calibration_.fit(judge, scorer(&Sap::by_heads), ranks) : json::object();
-    });
+    stage(
+        "calibration", {"sap.calibration"}, [&] { return calibration_.state(); },
+        [&] { return options_.calibrates ? calibration_.fit(judge, scorer(&Sap::by_heads), ranks) : json::object(); });
     facts_["stages"]["figures"] = stage_figures(judge);
     facts_["strata"] =
         strata_facts(strata_, data_, gates_in_words(), likeness_column(input_.experiment, data_.item_table));
@@ -163,6 +182,11 @@ class Sap final : public ComposedRanker {
       for (const double part : parts) all += std::max(part, 0.0);
       for (std::size_t c = 0; c < parts.size(); ++c)
         if (parts[c] > 0) found.emplace_back(components_[c].name, parts[c] / all);
+      // Where all speak against the item, it stands in the list for the one that does least.
+      std::size_t least = parts.size();
+      for (std::size_t c = 0; c < parts.size() && found.empty(); ++c)
+        if (row.known >> c & 1 && (least == parts.size() || parts[c] > parts[least])) least = c;
+      if (least < parts.size()) found.emplace_back(components_[least].name, 1.0);
       std::ranges::stable_sort(found, std::greater<>(), &std::pair<std::string, double>::second);
     }
     return found;
@@ -222,22 +246,21 @@ class Sap final : public ComposedRanker {
   static void drop_ranks(PooledRow& row) { row.pool.ranks = {}; }
 
   /// Runs a stage, or takes what it came to before when everything that it is made of is the same.
-  template <typename Run>
-  void stage(std::string_view name, std::initializer_list<std::string_view> keys, std::vector<RankerState> state,
-             const Run& run) {
+  template <typename State, typename Run>
+  void stage(std::string_view name, std::initializer_list<std::string_view> keys, const State& state, const Run& run) {
     std::string made_of = so_far_.empty() ? data_.fingerprint + fmt::format(", seed {}", options_.seed) : so_far_;
     std::vector<std::string> settings = settings_of(input_.experiment, "sap");
     if (name == "text") std::ranges::move(settings_of(input_.experiment, "model"), std::back_inserter(settings));
     for (const std::string& setting : settings)
       if (std::ranges::any_of(keys, [&](std::string_view key) { return setting.starts_with(key); }))
         made_of += '\n' + setting;
-    if (name == "product")
+    if (name == "select")
       for (const auto& order : workshop_->components()) made_of += '\n' + workshop_->identity(order.name);
     so_far_ = workshop_->digest(made_of);
     json facts;
-    if (!workshop_->restore_stage(name, so_far_, state, facts)) {
+    if (!workshop_->restore_stage(name, so_far_, state(), facts)) {
       facts = run();
-      workshop_->save_stage(name, so_far_, name == "strata" ? strata_.state() : state, facts);
+      workshop_->save_stage(name, so_far_, state(), facts);
     }
     facts_["stages"][std::string(name)] = facts;
   }
@@ -262,19 +285,19 @@ class Sap final : public ComposedRanker {
   }
   void draw_graph() { graph_.use(ItemGraph(data_.train, data_.items.size(), text_, options_.graph)); }
 
-  /// After the strata are known: how far each may leave the common weights, and what fills up a pool there.
+  /// After the strata are known: how many interactions each has, and what fills up a pool there.
   void place_strata() {
     const std::int64_t items = data_.items.size();
     std::vector<std::vector<std::int64_t>> counts(static_cast<std::size_t>(capacity_) + 1,
                                                   std::vector<std::int64_t>(static_cast<std::size_t>(items), 0));
-    std::vector<std::int64_t> interactions(static_cast<std::size_t>(capacity_), 0);
+    interactions_.assign(static_cast<std::size_t>(capacity_), 0);
     for (std::int64_t user = 0; user < data_.users.size(); ++user) {
       const std::int32_t stratum = stratum_of(user);
       for (const std::int64_t item : data_.train.of(user)) {
         ++counts.back()[item];
         if (stratum < 0) continue;
         ++counts[stratum][item];
-        ++interactions[stratum];
+        ++interactions_[stratum];
       }
     }
     popular_.clear();
@@ -283,7 +306,11 @@ class Sap final : public ComposedRanker {
       std::iota(order.begin(), order.end(), std::int64_t{0});
       std::ranges::stable_sort(order, std::greater<>(), [&](std::int64_t item) { return own[item]; });
     }
-    product_.gates.shrink(interactions, options_.strata_enabled ? options_.prior_interactions : 1e300);
+  }
+
+  std::vector<double> priors() const {
+    if (!options_.strata_enabled) return {std::numeric_limits<double>::infinity()};
+    return options_.prior ? std::vector{*options_.prior} : prior_choices(interactions_);
   }
 
   /// Without strata, all users who are not cold are one.
@@ -296,18 +323,18 @@ class Sap final : public ComposedRanker {
   PoolAsk ask_of(const RankingQuery& query, std::span<const std::int64_t> relevant) const {
     const std::int32_t stratum = stratum_of(query.user);
     const std::int32_t nearest = strata_.count() == 0 ? kColdStratum : strata_.place_by_demographics(query.user);
-    return {query, stratum, stratum >= 0 ? stratum : nearest, relevant};
+    return {query, stratum, stratum >= 0 ? stratum : nearest, relevant, product_.gates.mask(stratum)};
   }
 
-  /// Users who took something in `taken`, with `known` as their history.
-  std::vector<PoolAsk> asks_of(const Histories& known, const Histories& taken) const {
+  /// Collective: pools of the users who took something in `taken`, with `known` as their history.
+  PooledRows pools_of(std::span<const SapComponent> components, const Histories& known, const Histories& taken) const {
     std::vector<std::int64_t> users;
     for (std::int64_t user = 0; user < taken.users(); ++user)
       if (taken.count(user) > 0 && known.count(user) > 0) users.push_back(user);
     std::vector<PoolAsk> asks;
     for (const std::int64_t user : drawn_users(std::move(users), options_.product.users, options_.seed))
       asks.push_back(ask_of({user, known.of(user)}, taken.of(user)));
-    return asks;
+    return pooler(components).all(asks, input_.ranks, drop_ranks);
   }
 
   Pooler pooler(std::span<const SapComponent> components) const {
@@ -322,12 +349,6 @@ class Sap final : public ComposedRanker {
   }
   RowScorer scorer(void (Sap::*by)(const PooledRow&, std::span<float>) const) const {
     return [this, by](const PooledRow& row, std::span<float> out) { (this->*by)(row, out); };
-  }
-  static RowScorer alone(std::size_t component) {
-    return [component](const PooledRow& row, std::span<float> out) {
-      std::copy_n(row.pool.scores.begin() + static_cast<std::ptrdiff_t>(component * out.size()), out.size(),
-                  out.begin());
-    };
   }
 
   /// The scores of the pool in the order that re-ordering chose, then the rest of the catalogue by popularity.
@@ -349,50 +370,73 @@ class Sap final : public ComposedRanker {
     for (const std::int64_t item : order_.blocked()) out[item] = kNever;
   }
 
-  double reorder_floor(const PooledRows& judge) const {
+  double reorder_floor() const {
     if (options_.reorder.floor_of.empty()) return -1;
     const auto& all = workshop_->components();
     const auto found = std::ranges::find(all, options_.reorder.floor_of, &SapWorkshop::Order::name);
     if (found == all.end())
       throw input_.experiment.error("sap.reorder.floor_of", "there is no such component", "name one of sap.components");
-    return pooled_ndcg(judge, alone(static_cast<std::size_t>(found - all.begin())), options_.k, input_.ranks);
+    return alone_.at(static_cast<std::size_t>(found - all.begin()));
+  }
+
+  /// NDCG of each component by itself in the pools of `judge`, before any is left out.
+  void measure_alone(const PooledRows& judge) {
+    alone_.clear();
+    for (std::size_t c = 0; c < components_.size(); ++c)
+      alone_.push_back(pooled_ndcg(
+          judge,
+          [c](const PooledRow& row, std::span<float> out) {
+            std::ranges::copy(std::span(row.pool.scores).subspan(c * out.size(), out.size()), out.begin());
+          },
+          options_.k, input_.ranks));
+  }
+
+  /// Takes the components from the gates that users who are not cold are served no worse without.
+  json select(const PooledRows& learn, const PooledRows& judge) {
+    if (!options_.product.selects || options_.product.equal_weights) return json::object();
+    const PooledRows own = of_strata(learn), of_judge = of_strata(judge);
+    // With the same weights in all strata and the pools of all components, since many combinations are tried.
+    const auto ndcg_of = [&](std::uint64_t components) {
+      ProductLayer tried = product_;
+      tried.gates.keep(components);
+      tried.gates.search_common(own, options_.k, input_.ranks);
+      const double infinite = std::numeric_limits<double>::infinity();
+      return tried.train_by_prior({&infinite, 1}, interactions_, own, of_judge, options_.k, input_.ranks)
+          .at("reached")
+          .get<double>();
+    };
+    const ComponentChoice choice =
+        choose_components(product_.gates.mask_of_strata(), options_.sources.empty() ? 0 : sources_, ndcg_of);
+    product_.gates.keep(choice.kept);
+    json facts = {{"all", choice.ndcg_of_all}, {"dropped", json::array()}};
+    for (const auto& [component, ndcg] : choice.dropped) {
+      const std::string& name = components_[component].name;
+      workshop_->note(fmt::format("component {} is left out: ndcg on validation {:.4f} without it", name, ndcg));
+      facts["dropped"].push_back({{"component", name}, {"validation", ndcg}});
+    }
+    return facts;
   }
 
   /// Recall of the pools, and what each component alone brought into them.
   void take_census(const PooledRows& judge) {
-    const std::size_t count = components_.size();
-    std::vector<std::int64_t> sums(2 * count + 3, 0);  // hits, sole hits, relevant, found, items
-    for (const PooledRow& row : judge.rows) {
-      sums[2 * count] += row.wanted;
-      sums[2 * count + 1] += static_cast<std::int64_t>(row.relevant.size());
-      sums[2 * count + 2] += row.pool.size();
-      for (const std::int32_t place : row.relevant) {
-        const std::uint64_t from = row.pool.sources[static_cast<std::size_t>(place)];
-        for (std::size_t c = 0; c < count; ++c) {
-          sums[c] += from >> c & 1;
-          sums[count + c] += from == std::uint64_t{1} << c ? 1 : 0;
-        }
-      }
-    }
-    input_.ranks.all_reduce_sum(Tag{"census of pools"}, std::span(sums));
+    const PoolCensus census = census_of(judge, components_.size(), input_.ranks);
     const auto of = [](std::int64_t part, std::int64_t whole) {
       return whole == 0 ? json(nullptr) : json(static_cast<double>(part) / static_cast<double>(whole));
     };
-    facts_["pool"] = {{"recall", of(sums[2 * count + 1], sums[2 * count])},
-                      {"size", of(sums[2 * count + 2], judge.all)}};
+    facts_["pool"] = {{"recall", of(census.found, census.relevant)}, {"size", of(census.items, judge.all)}};
     facts_["components"] = json::array();
-    for (std::size_t c = 0; c < count; ++c)
+    for (std::size_t c = 0; c < components_.size(); ++c)
       facts_["components"].push_back({{"name", components_[c].name},
                                       {"type", components_[c].type},
-                                      {"pool", {{"hits", sums[c]}, {"sole_hits", sums[count + c]}}}});
+                                      {"pool", {{"hits", census.hits[c]}, {"sole_hits", census.sole_hits[c]}}}});
   }
 
-  /// NDCG of the pools of `judge` after each stage, and of each component alone; gates of each stratum.
+  /// NDCG of the pools of `judge` after each stage, and of each component alone in them; gates of each stratum.
   json stage_figures(const PooledRows& judge) {
     const auto ndcg = [&](const RowScorer& by) { return pooled_ndcg(judge, by, options_.k, input_.ranks); };
     json figures = {{"product", ndcg(scorer(&Sap::by_product))}, {"graph", ndcg(scorer(&Sap::by_heads))}};
     for (std::size_t c = 0; c < components_.size(); ++c) {
-      const double own = ndcg(alone(c));
+      const double own = alone_[c];
       figures["alone"][components_[c].name] = own;
       if (data_.has_validation())
         facts_["components"][c]["metrics"]["validation"][fmt::format("ndcg@{}", options_.k)] = own;
@@ -435,6 +479,8 @@ class Sap final : public ComposedRanker {
 
   std::vector<SapComponent> components_;
   std::vector<std::vector<std::int64_t>> popular_;  // the catalogue in each stratum, all users last
+  std::vector<std::int64_t> interactions_;          // of training, of each stratum
+  std::vector<double> alone_;                       // NDCG on validation of each component
   std::string so_far_;                              // digest of all stages that were run
   json facts_ = json::object();
   mutable std::optional<std::pair<RankingQuery, PooledRow>> explained_;

@@ -7,7 +7,7 @@ namespace swallowtail {
 SapOptions sap_options(const Experiment& experiment) {
   SapOptions options;
   options.strata_enabled = experiment.boolean("sap.strata.enabled");
-  options.prior_interactions = experiment.number("sap.strata.prior");
+  if (experiment.has("sap.strata.prior")) options.prior = experiment.number("sap.strata.prior");
   options.strata = strata_options(experiment);
   options.refits = experiment.boolean("sap.refit");
   const std::string method = experiment.text("sap.method");
@@ -21,9 +21,9 @@ SapOptions sap_options(const Experiment& experiment) {
   options.k = ks.front();
   options.pool.at_least = std::min(options.pool.limit, std::max<std::int64_t>(10, *std::ranges::max_element(ks)));
 
-  options.product.enabled = experiment.boolean("sap.product.enabled");
   options.product.equal_weights = experiment.text("sap.product.weights") == "equal";
-  options.product.steps = experiment.integer("sap.product.steps");
+  options.product.selects = experiment.boolean("sap.product.select");
+  options.product.steps = experiment.boolean("sap.product.enabled") ? experiment.integer("sap.product.steps") : 0;
   options.product.negatives = experiment.integer("sap.product.negatives");
   options.product.learning_rate = experiment.number("sap.product.learning_rate");
   options.product.weight_decay = experiment.number("sap.product.weight_decay");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,9 @@ namespace swallowtail {
 enum class SapMethod : std::uint8_t { automatic, usual, listed };
 
 struct ProductOptions {
-  bool enabled = true;
   bool equal_weights = false;
-  std::int64_t steps = 60, check_every = 5, negatives = 16, users = 20000;
+  bool selects = true;  // drops components that do not help on validation
+  std::int64_t steps = 60, check_every = 5, negatives = 16, users = 20000;  // 0 steps: the searched weights alone
   double learning_rate = 0.003, weight_decay = 1e-3;
   std::vector<std::int64_t> hidden{32, 16};
 };
@@ -38,7 +39,7 @@ struct ReorderChoice {
 
 struct SapOptions {
   bool strata_enabled = true, refits = true, calibrates = true;
-  double prior_interactions = 20000;  // n0 of the shrinkage n / (n + n0)
+  std::optional<double> prior;  // n0 of the shrinkage n / (n + n0); else chosen
   SapMethod method = SapMethod::automatic;
   std::map<std::string, std::vector<std::string>> listed;  // stratum -> components
   std::vector<std::string> sources;                        // components that propose items; empty: all

@@ -8,6 +8,7 @@
 
 #include "kernels/random.h"
 #include "parallel/local_communicator.h"
+#include "tests/unit/sap/pools_fixture.h"
 #include "trainer/sap/calibration.h"
 #include "trainer/sap/graph_rerank.h"
 #include "trainer/sap/product_layer.h"
@@ -15,65 +16,14 @@
 namespace swallowtail {
 namespace {
 
-constexpr std::int64_t kItems = 40;
-
-/// 200 users whose taken item component 0 puts high, component 1 higher but independently, and component 2 anywhere.
-PooledRows planted(std::int64_t components, std::int64_t users = 200, double noise_of_first = 1) {
-  PooledRows rows;
-  rows.all = users;
-  for (std::int64_t user = 0; user < users; ++user) {
-    PooledRow row;
-    row.user = user;
-    row.stratum = static_cast<std::int32_t>(user % 2);
-    row.wanted = 1;
-    const auto taken = random::below(random::bits(1, 2, static_cast<std::uint64_t>(user)), kItems);
-    row.relevant = {static_cast<std::int32_t>(taken)};
-    for (std::int64_t item = 0; item < kItems; ++item) {
-      row.pool.items.push_back(item);
-      row.pool.sources.push_back(1);
-    }
-    for (std::int64_t c = 0; c < components; ++c)
-      for (std::int64_t item = 0; item < kItems; ++item) {
-        const double noise = random::normal(random::bits(
-            7, static_cast<std::uint64_t>(c), static_cast<std::uint64_t>(user), static_cast<std::uint64_t>(item)));
-        const double signal = c == 2 ? 0 : item == taken ? 1.5 : 0;
-        row.pool.scores.push_back(static_cast<float>(signal + (c == 0 ? noise_of_first : 1) * noise));
-      }
-    rows.rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-PooledRows of_rank(const PooledRows& all, Communicator& ranks) {
-  PooledRows own;
-  own.all = all.all;
-  own.first = std::min(all.all, all.blocks() * ranks.rank() / ranks.world_size() * kPoolBlock);
-  const std::int64_t end = std::min(all.all, all.blocks() * (ranks.rank() + 1) / ranks.world_size() * kPoolBlock);
-  for (std::int64_t row = own.first; row < end; ++row) own.rows.push_back(all.rows[row]);
-  return own;
-}
-
-Interactions some_data(std::int64_t users = 200) {
-  Interactions data;
-  std::vector<std::string> names;
-  for (std::int64_t user = 0; user < users; ++user) {
-    names.push_back(std::to_string(user));
-    for (std::int64_t i = 0; i < 5; ++i) {
-      data.train.items.push_back((user * 7 + i * 3) % kItems);
-      data.train.ratings.push_back(1);
-      data.train.times.push_back(static_cast<double>(i));
-    }
-    data.train.offsets.push_back(data.train.size());
-  }
-  data.users = IdList(names);
-  names.clear();
-  for (std::int64_t item = 0; item < kItems; ++item) names.push_back(std::to_string(item));
-  data.items = IdList(names);
-  return data;
-}
+using test::kItems;
+using test::of_rank;
+using test::of_two_methods;
+using test::planted_pools;
+using test::some_data;
 
 TEST(SapGates, SearchBeatsEveryComponentAndDropsNoise) {
-  const PooledRows rows = planted(3);
+  const PooledRows rows = planted_pools(3);
   run_ranks(1, [&](Communicator& ranks) {
     Gates gates(3, 2);
     gates.shrink(std::vector<std::int64_t>{500, 500}, 1e6);
@@ -88,37 +38,12 @@ TEST(SapGates, SearchBeatsEveryComponentAndDropsNoise) {
   });
 }
 
-/// Each stratum has one component that knows its users' taste, and one that knows nothing of it.
-PooledRows of_two_methods(std::uint64_t seed) {
-  PooledRows rows;
-  rows.all = 400;
-  for (std::int64_t user = 0; user < rows.all; ++user) {
-    PooledRow& row = rows.rows.emplace_back();
-    const auto key = static_cast<std::uint64_t>(user);
-    row.user = user;
-    row.stratum = static_cast<std::int32_t>(user % 2);
-    row.wanted = 1;
-    const auto taken = random::below(random::bits(seed, 1, key), kItems);
-    row.relevant = {static_cast<std::int32_t>(taken)};
-    row.pool.items.resize(kItems);
-    std::iota(row.pool.items.begin(), row.pool.items.end(), std::int64_t{0});
-    row.pool.sources.assign(kItems, 3);
-    for (std::int64_t c = 0; c < 2; ++c)
-      for (std::int64_t item = 0; item < kItems; ++item)
-        row.pool.scores.push_back(
-            static_cast<float>((c == user % 2 && item == taken ? 2 : 0) +
-                               random::normal(random::bits(seed, 2 + static_cast<std::uint64_t>(c), key,
-                                                           static_cast<std::uint64_t>(item)))));
-  }
-  return rows;
-}
-
 TEST(SapGates, AStratumsOwnMethodBeatsTheCommonOneWhereStrataDiffer) {
   const Interactions data = some_data(400);
   const PooledRows learn = of_two_methods(1), fresh = of_two_methods(2);
   run_ranks(1, [&](Communicator& ranks) {
     const auto ndcg = [&](std::int64_t interactions, bool has_strata) {
-      ProductLayer layer(2, has_strata ? 2 : 1, data, {}, 1);
+      ProductLayer layer({"a", "b"}, has_strata ? 2 : 1, data, {}, 1);
       layer.gates.shrink(std::vector<std::int64_t>(has_strata ? 2 : 1, interactions), has_strata ? 20000 : 1e300);
       PooledRows rows = learn;
       if (!has_strata)
@@ -140,7 +65,7 @@ TEST(SapGates, AStratumsOwnMethodBeatsTheCommonOneWhereStrataDiffer) {
 }
 
 TEST(SapGates, PermutedComponentsHavePermutedGates) {
-  const PooledRows rows = planted(3);
+  const PooledRows rows = planted_pools(3);
   PooledRows turned = rows;
   for (PooledRow& row : turned.rows)
     std::rotate(row.pool.scores.begin(), row.pool.scores.begin() + kItems, row.pool.scores.end());  // 1, 2, 0
@@ -158,7 +83,7 @@ TEST(SapGates, PermutedComponentsHavePermutedGates) {
 }
 
 TEST(SapGates, StrataWithoutInteractionsHaveTheCommonWeights) {
-  const PooledRows rows = planted(3, 200, 0.2);
+  const PooledRows rows = planted_pools(3, 200, 0.2);
   run_ranks(1, [&](Communicator& ranks) {
     Gates shrunk(3, 2);
     shrunk.shrink(std::vector<std::int64_t>{0, 1000}, 20000);
@@ -182,8 +107,8 @@ TEST(SapGates, NewUsersHaveTheirComponentsInOrder) {
 
 TEST(SapProduct, OneComponentKeepsItsOrderAtTheStart) {
   const Interactions data = some_data();
-  PooledRows rows = planted(1);
-  ProductLayer layer(1, 2, data, {}, 1);
+  PooledRows rows = planted_pools(1);
+  ProductLayer layer({"a"}, 2, data, {}, 1);
   std::vector<float> scores(kItems);
   for (const PooledRow& row : rows.rows) {
     layer.score(row, scores);
@@ -195,12 +120,13 @@ TEST(SapProduct, OneComponentKeepsItsOrderAtTheStart) {
 
 TEST(SapProduct, LearnsTheSameOnAnyNumberOfRanksAndNeverLosesOnValidation) {
   const Interactions data = some_data();
-  const PooledRows learn = planted(3), judge = planted(3);
+  const PooledRows learn = planted_pools(3), judge = planted_pools(3);
   std::vector<std::vector<float>> trained;
   for (const int world : {1, 2, 4}) {
     std::vector<float> values;
     run_ranks(world, [&](Communicator& ranks) {
-      ProductLayer layer(3, 2, data, {.steps = 6, .check_every = 2, .negatives = 4, .learning_rate = 0.01}, 1);
+      ProductLayer layer({"a", "b", "c"}, 2, data,
+                         {.steps = 6, .check_every = 2, .negatives = 4, .learning_rate = 0.01}, 1);
       const auto own = of_rank(learn, ranks), own_judge = of_rank(judge, ranks);
       layer.gates.shrink(std::vector<std::int64_t>{500, 500}, 20000);
       layer.gates.search(own, 10, ranks);
@@ -237,7 +163,7 @@ TEST(SapGraph, UntrainedChangesNothingAndTheSpectrumIsBounded) {
   EXPECT_LE(norm, 1 + 1e-5);
   GraphRerank rerank(options, kItems);
   rerank.use(graph);
-  const PooledRows rows = planted(1, 3);
+  const PooledRows rows = planted_pools(1, 3);
   for (const PooledRow& row : rows.rows) {
     std::vector<float> scores(row.pool.scores.begin(), row.pool.scores.end());
     rerank.rerank(row, scores);
@@ -265,7 +191,7 @@ TEST(SapGraph, SubgraphIsTheDenseProduct) {
 }
 
 TEST(SapCalibration, KeepsTheOrderAndMeetsTheBaseRate) {
-  const PooledRows rows = planted(1);
+  const PooledRows rows = planted_pools(1);
   run_ranks(1, [&](Communicator& ranks) {
     Calibration calibration;
     const auto facts = calibration.fit(
@@ -278,6 +204,23 @@ TEST(SapCalibration, KeepsTheOrderAndMeetsTheBaseRate) {
       for (const float score : row.pool.scores) sum += calibration.chance(score);
     EXPECT_NEAR(sum / static_cast<double>(rows.all * kItems), 1.0 / kItems, 0.003);
   });
+}
+
+TEST(SapPool, TheCensusCountsWhatEachComponentFindsOnAnyNumberOfRanks) {
+  PooledRows rows = planted_pools(2, 130);  // of which each finds the taken item of some users
+  for (PooledRow& row : rows.rows) {
+    row.wanted = 2;  // one more that no pool has
+    row.pool.sources[row.relevant[0]] = row.user < 30 ? kFilled : row.user < 70 ? 1 : row.user < 120 ? 3 : 2;
+  }
+  for (const int world : {1, 2})
+    run_ranks(world, [&](Communicator& ranks) {
+      const PoolCensus census = census_of(of_rank(rows, ranks), 2, ranks);
+      EXPECT_EQ(census.relevant, 260);
+      EXPECT_EQ(census.found, 130);
+      EXPECT_EQ(census.items, 130 * kItems);
+      EXPECT_EQ(census.hits, (std::vector<std::int64_t>{90, 60}));
+      EXPECT_EQ(census.sole_hits, (std::vector<std::int64_t>{40, 10}));
+    });
 }
 
 TEST(SapPool, MeanInFixedPointIsTheSameInAnyDivision) {

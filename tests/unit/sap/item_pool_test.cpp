@@ -97,18 +97,5 @@ TEST(ItemPool, LawsHoldForAnyLists) {
   }));
 }
 
-TEST(PoolCensus, CountsWhatEachComponentFinds) {
-  const std::vector<Items> lists{{1, 2}, {2, 3}};
-  const Items popular{9, 8};
-  const ItemPool pool = merge_proposals(input_of(lists, {}, popular), {.at_least = 4}, "u");
-  PoolCensus census(2);
-  census.add(pool, Items{1, 2, 7, 9});
-  EXPECT_EQ(census.relevant(), 4);
-  EXPECT_EQ(census.found(), 3);
-  EXPECT_EQ(census.recall(), 0.75);
-  EXPECT_EQ((Items{census.hits().begin(), census.hits().end()}), (Items{2, 1}));
-  EXPECT_EQ((Items{census.sole_hits().begin(), census.sole_hits().end()}), (Items{1, 0}));
-}
-
 }  // namespace
 }  // namespace swallowtail

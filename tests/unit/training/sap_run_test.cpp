@@ -86,7 +86,7 @@ TEST(SapRun, IsTheSameOnAnyNumberOfRanksAndEveryStageIsThere) {
   TemporaryDirectory directory;
   write_data(directory);
   const json one = train_in(directory);
-  for (const char* stage : {"strata", "product", "graph", "reorder", "calibration"})
+  for (const char* stage : {"strata", "select", "product", "graph", "reorder", "calibration"})
     EXPECT_TRUE(one.at("stages").contains(stage)) << stage;
   EXPECT_EQ(one.at("components").size(), 3U);
   EXPECT_GT(one.at("pool").at("recall").get<double>(), 0.5);
@@ -109,6 +109,7 @@ TEST(SapRun, GoesOnInAnyStage) {
       {run / "stages" / "calibration"},
       {run / "stages" / "graph", run / "stages" / "reorder"},
       {run / "components" / "knn" / "component.json", run / "stages" / "product"},
+      {run / "stages" / "select", run / "stages" / "product"},
       {run / "meta", run / "components", run / "stages"}};
   for (const auto& parts : lost) {
     fs::remove_all(run / "checkpoints");
@@ -133,6 +134,49 @@ TEST(SapRun, AnotherSettingMakesItsStageAnew) {
   const json after = train_in(directory, 1, {"sap.graph.enabled=false"}, true);
   EXPECT_EQ(after.at("stages").at("product"), before.at("stages").at("product"));
   EXPECT_TRUE(after.at("stages").at("graph").empty());
+}
+
+/// A component that only says what is popular where every user has a taste.
+const std::vector<std::string> kWithPopular{"sap.components.popular.settings=[model.type=popularity]"};
+
+TEST(SapRun, AComponentThatDoesNotHelpIsLeftOutAsIfItHadNotBeenThere) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json whole = train_in(directory, 1, kWithPopular);
+  const json& select = whole.at("stages").at("select");
+  ASSERT_FALSE(select.at("dropped").empty()) << select;
+  double before = select.at("all");
+  std::set<std::string> dropped;
+  for (const json& one : select.at("dropped")) {
+    EXPECT_GE(one.at("validation").get<double>(), before);
+    before = one.at("validation");
+    dropped.insert(one.at("component"));
+  }
+  EXPECT_TRUE(dropped.contains("popular")) << select;
+  for (const json& component : whole.at("components")) {
+    const bool is_left = !dropped.contains(component.at("name"));
+    EXPECT_EQ(component.at("gates").at("stratum 1").get<double>() > 0, is_left) << component;
+    EXPECT_GT(component.at("gates").at("cold users").get<double>(), 0) << component;
+    EXPECT_TRUE(is_left || component.at("pool").at("hits") == 0) << component;
+  }
+  EXPECT_EQ(train_in(directory, 1, kWithPopular, false, select.at("dropped")[0].at("component")).at("validation"),
+            whole.at("validation"));
+  const json all = train_in(directory, 1, {kWithPopular[0], "sap.product.select=false"});
+  EXPECT_TRUE(all.at("stages").at("select").empty());
+}
+
+TEST(SapRun, WeightsOfReorderingMayBeThoseThatCostNothing) {
+  TemporaryDirectory directory;
+  write_data(directory);
+  const json summary = train_in(directory, 1, {"sap.reorder.keep=1", "evaluation.diversity_by=kinds"});
+  const json& chosen = summary.at("stages").at("reorder");
+  ASSERT_GT(chosen.at("tried").size(), 1U);
+  EXPECT_EQ(chosen.at("least_ndcg"), chosen.at("tried")[0].at("ndcg")) << "that of no re-ordering";
+  for (const json& tried : chosen.at("tried"))
+    if (std::abs(tried.at("diversity").get<double>() - chosen.at("diversity").get<double>()) < 1e-6 &&
+        std::abs(tried.at("novelty").get<double>() - chosen.at("novelty").get<double>()) < 1e-6) {
+      EXPECT_GE(tried.at("ndcg"), chosen.at("least_ndcg"));
+    }
 }
 
 TEST(SapRun, EvaluateAndRecommendGiveTheSameListsWithReasons) {
