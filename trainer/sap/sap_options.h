@@ -18,7 +18,7 @@ enum class SapMethod : std::uint8_t { automatic, usual, listed };
 struct ProductOptions {
   bool equal_weights = false;
   bool selects = true;  // drops components that do not help on validation
-  std::int64_t steps = 60, check_every = 5, negatives = 16, users = 20000;  // 0 steps: the searched weights alone
+  std::int64_t steps = 60, check_every = 10, negatives = 16, users = 20000;  // 0 steps: the searched weights alone
   double learning_rate = 0.003, weight_decay = 1e-3;
   std::vector<std::int64_t> hidden{32, 16};
 };
