@@ -126,12 +126,17 @@ std::vector<std::size_t> SecondaryOrder::order_with(const PooledRow& row, std::s
 }
 
 std::vector<std::size_t> SecondaryOrder::order(const PooledRow& row, std::span<const float> scores) const {
-  // What was chosen on the lists of users who are known says nothing of the others.
+  return order_with(row, scores, options_of(row, weights_[0], weights_[1], options_.length));
+}
+
+ReorderOptions SecondaryOrder::options_of(const PooledRow& row, double lambda, double nu, std::int64_t length) const {
+  // What is chosen on the lists of users who are known says nothing of the others.
   const bool is_known = row.stratum >= 0;
   ReorderOptions options = options_;
-  options.lambda = is_known || fixed_lambda_ >= 0 ? weights_[0] : 0;
-  options.nu = is_known || fixed_nu_ >= 0 ? weights_[1] : 0;
-  return order_with(row, scores, options);
+  options.lambda = is_known || fixed_lambda_ >= 0 ? lambda : 0;
+  options.nu = is_known || fixed_nu_ >= 0 ? nu : 0;
+  options.length = length;
+  return options;
 }
 
 nlohmann::json SecondaryOrder::choose(const PooledRows& judge, const RowScorer& scorer, std::int64_t k, double floor,
@@ -149,15 +154,11 @@ nlohmann::json SecondaryOrder::choose(const PooledRows& judge, const RowScorer& 
     double ndcg, unlikeness, coverage;
   };
   const auto measure = [&](double lambda, double nu) {
-    ReorderOptions options = options_;
-    options.lambda = lambda;
-    options.nu = nu;
-    options.length = k;
     std::vector<double> ndcg(judge.rows.size()), unlikeness(judge.rows.size());
     std::vector<std::int64_t> is_shown(static_cast<std::size_t>(items_), 0);
 #pragma omp parallel for schedule(dynamic, 8)
     for (std::size_t r = 0; r < judge.rows.size(); ++r) {
-      const auto order = order_with(judge.rows[r], scores[r], options);
+      const auto order = order_with(judge.rows[r], scores[r], options_of(judge.rows[r], lambda, nu, k));
       std::vector<float> by_order(scores[r].size(), 0.0F);
       for (std::size_t i = 0; i < order.size(); ++i) by_order[order[i]] = static_cast<float>(order.size() - i);
       ndcg[r] = row_ndcg(judge.rows[r], by_order, k);

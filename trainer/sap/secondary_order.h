@@ -31,6 +31,7 @@ class SecondaryOrder {
   std::vector<RankerState> state() { return {ranker_state("sap/reorder/weights", {2}, weights_)}; }
 
  private:
+  ReorderOptions options_of(const PooledRow& row, double lambda, double nu, std::int64_t length) const;
   std::vector<std::size_t> order_with(const PooledRow& row, std::span<const float> scores,
                                       const ReorderOptions& options) const;
 

@@ -177,6 +177,10 @@ TEST(SapRun, WeightsOfReorderingMayBeThoseThatCostNothing) {
         std::abs(tried.at("novelty").get<double>() - chosen.at("novelty").get<double>()) < 1e-6) {
       EXPECT_GE(tried.at("ndcg"), chosen.at("least_ndcg"));
     }
+  // Lists of cold users are not re-ordered by weights that others' lists chose, so theirs choose none.
+  const json cold = train_in(directory, 1, {"sap.strata.cold_below=1000", "evaluation.diversity_by=kinds"});
+  EXPECT_EQ(cold.at("stages").at("reorder").at("diversity"), 0);
+  EXPECT_EQ(cold.at("stages").at("reorder").at("novelty"), 0);
 }
 
 TEST(SapRun, EvaluateAndRecommendGiveTheSameListsWithReasons) {
