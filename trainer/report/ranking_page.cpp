@@ -143,6 +143,11 @@ std::string components_section(const json& summary, PlotColors& colors) {
     if (const auto size = number_in(pool, "size")) note += fmt::format(", with {:.0f} items a user", *size);
     note += ".";
   }
+  std::string left_out;
+  for (const json& one : list_in(member_of(member_of(summary, "stages"), "select"), "dropped"))
+    left_out += (left_out.empty() ? "" : ", ") + text_in(one, "component");
+  if (!left_out.empty())
+    note += fmt::format(" Left out where users are known, for validation is no worse without: {}.", left_out);
   return table("components", "Components", note, head, rows);
 }
 
