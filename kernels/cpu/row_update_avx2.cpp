@@ -1,5 +1,6 @@
 #include <omp.h>
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>

@@ -9,6 +9,7 @@ namespace swallowtail::cpu {
 namespace {
 
 constexpr std::int64_t kRowsAhead = 16, kRowsTogether = 8, kItemsAhead = 12;  // asked for before their use
+constexpr std::int64_t kStepsTogether = 8;
 constexpr std::int64_t kMostPrefetch = 1024;  // bytes; the machine's own prefetcher sees the rest coming
 
 // Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
@@ -48,11 +49,19 @@ struct HalfWeights {
   }
 };
 
-/// kBlocks blocks of 16 columns; 0: any number, with the gradient in `scratch` [padded dim].
+/// What rows are updated from.
+struct Places {
+  const RowGroups& groups;
+  std::span<const float* const> bag_gradients;
+  std::span<const float> bag_decay;
+};
+
+/// A row's gradient with its decay. kBlocks blocks of 16 columns; 0: any number, in `scratch` [padded dim].
 template <int kBlocks, typename Weights>
-bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
-              std::span<const float* const> bag_gradients, std::int64_t any_dim, const Weights& weights, float* state,
-              float decay, float* scratch) {
+[[gnu::always_inline]] inline Gradient<kBlocks> gradient_of(const OptimizerStep& step, const Places& places,
+                                                            std::int64_t group, std::int64_t any_dim,
+                                                            const Weights& weights, float* scratch) {
+  const RowGroups& groups = places.groups;
   const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
   const std::int64_t blocks = kBlocks == 0 ? (dim + kLanes - 1) / kLanes : kBlocks;
   Gradient<kBlocks> gradient(scratch);
@@ -60,26 +69,59 @@ bool step_row(const Rates& rates, const RowGroups& groups, std::int64_t group,
   const RowGroups::Item* items = groups.items.data();
   const std::int64_t last = std::ssize(groups.items);
   for (std::int64_t i = groups.starts[group]; i < groups.starts[group + 1]; ++i) {
-    if (i + kItemsAhead < last) prefetch_read(bag_gradients[items[i + kItemsAhead].bag], 4 * dim);
-    const float* from = bag_gradients[items[i].bag];
+    if (i + kItemsAhead < last) prefetch_read(places.bag_gradients[items[i + kItemsAhead].bag], 4 * dim);
+    const float* from = places.bag_gradients[items[i].bag];
     const F16 scale = F16::all(items[i].scale);
     for (std::int64_t b = 0; b < blocks; ++b) {
       const F16 values = kBlocks == 0 ? load_some(from + b * kLanes, dim - b * kLanes) : F16::load(from + b * kLanes);
       gradient.set(b, gradient.get(b) + scale * values);
     }
   }
+  const float decay = step.weight_decay != 0 ? decay_of(step, groups, group, places.bag_decay) : 0.0F;
   if (decay != 0)
     for (std::int64_t b = 0; b < blocks; ++b)
       gradient.set(b, gradient.get(b) + F16::all(decay) * weights.load(b * kLanes, dim - b * kLanes));
-  return take_step(rates, weights, gradient, state, dim);
+  return gradient;
 }
 
-/// What rows are updated from.
-struct Places {
-  const RowGroups& groups;
-  std::span<const float* const> bag_gradients;
-  std::span<const float> bag_decay;
-};
+/// Row-wise Adagrad of the rows of groups [first, end), at most kStepsTogether: a row's rate waits for one long sum,
+/// whose order is part of its meaning, and the sums of several rows go side by side. Calls bad(row) for those whose
+/// gradient is not finite.
+template <int kBlocks, typename WeightsOf, typename Bad>
+void step_together(const Rates& rates, const Places& places, std::int64_t first, std::int64_t end, float* states,
+                   WeightsOf weights_of, Bad bad) {
+  constexpr std::int64_t kDim = kBlocks * kLanes, kFours = kDim / kSquareColumns;
+  alignas(64) std::array<std::array<float, kDim>, kStepsTogether> gradients;
+  alignas(64) std::array<std::array<float, kStepsTogether>, kFours> fours{};
+  std::array<bool, kStepsTogether> is_good{};
+  const auto count = static_cast<std::size_t>(end - first);
+  const auto row_at = [&](std::size_t r) { return places.groups.rows[first + static_cast<std::int64_t>(r)]; };
+  for (std::size_t r = 0; r < count; ++r) {
+    const std::int64_t row = row_at(r);
+    const auto gradient = gradient_of<kBlocks>(rates.step, places, first + static_cast<std::int64_t>(r), kDim,
+                                               weights_of(row, std::true_type{}), nullptr);
+    is_good[r] = is_finite(gradient, kBlocks);
+    if (!is_good[r]) bad(row);
+    for (std::size_t b = 0; b < kBlocks; ++b) {
+      gradient.get(b).store(gradients[r].data() + b * kLanes);
+      const auto squares = squares_in_fours(gradient.get(b));
+      for (std::size_t k = 0; k < squares.size(); ++k) fours[b * squares.size() + k][r] = squares[k];
+    }
+  }
+  std::array<float, kStepsTogether> sums{};
+  for (const auto& four : fours)
+    for (std::size_t r = 0; r < kStepsTogether; ++r) sums[r] += four[r];
+  for (std::size_t r = 0; r < count; ++r) {
+    if (!is_good[r]) continue;
+    const std::int64_t row = row_at(r);
+    const auto weights = weights_of(row, std::true_type{});
+    const F16 rate = F16::all(rowwise_rate(rates.step, sums[r], kDim, states[row]));
+    for (std::int64_t b = 0; b < kBlocks; ++b) {
+      const std::int64_t d = b * kLanes;
+      weights.store(weights.load(d, kLanes) - rate * F16::load(gradients[r].data() + d), d, kLanes);
+    }
+  }
+}
 
 /// Bytes and places of a table's rows, and Weights of one row, which knows whether it is whole registers.
 template <int kBlocks, typename WeightsOf>
@@ -97,7 +139,6 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
   {
     const GroupRange range = groups_of_thread(groups, omp_get_thread_num(), omp_get_num_threads());
     const Rates rates(step);
-    const bool decays = step.weight_decay != 0;
     std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? dim + kLanes : 0));
     const auto ask_for = [&](std::int64_t group) __attribute__((always_inline)) {
       const std::int64_t row = groups.rows[group];
@@ -110,13 +151,20 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
       for (end = std::min(end, range.end); asked < end; ++asked) ask_for(asked);
     };
     ask_until(range.begin + kRowsAhead);
-    for (std::int64_t group = range.begin; group < range.end; ++group) {
-      if (group + kRowsAhead >= asked) ask_until(group + kRowsAhead + kRowsTogether);
-      const std::int64_t row = groups.rows[group];
-      const float decay = decays ? decay_of(step, groups, group, places.bag_decay) : 0.0F;
-      if (!step_row<kBlocks>(rates, groups, group, places.bag_gradients, dim, weights_of(row, IsWhole{}),
-                             states + row * state_width, decay, scratch.data()))
-        keep_least(bad_row, row);
+    if (kBlocks > 0 && step.kind == Optimizer::rowwise_adagrad) {
+      for (std::int64_t first = range.begin; first < range.end; first += kStepsTogether) {
+        ask_until(first + kRowsAhead + kStepsTogether);
+        step_together<std::max(kBlocks, 1)>(rates, places, first, std::min(first + kStepsTogether, range.end), states,
+                                            weights_of, [&](std::int64_t row) { keep_least(bad_row, row); });
+      }
+    } else {
+      for (std::int64_t group = range.begin; group < range.end; ++group) {
+        if (group + kRowsAhead >= asked) ask_until(group + kRowsAhead + kRowsTogether);
+        const std::int64_t row = groups.rows[group];
+        const auto weights = weights_of(row, IsWhole{});
+        const auto gradient = gradient_of<kBlocks>(step, places, group, dim, weights, scratch.data());
+        if (!take_step(rates, weights, gradient, states + row * state_width, dim)) keep_least(bad_row, row);
+      }
     }
   }
   return bad_row;
