@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/random.h"
+#include "tests/property/draws.h"
 #include "tests/unit/kernels/every_isa.h"
 #include "trainer/data/row_blocks.h"
 
@@ -19,16 +19,7 @@ namespace {
 
 using namespace criteo;
 
-class Draws {
- public:
-  explicit Draws(std::uint64_t seed) : seed_(seed) {}
-  std::uint64_t operator()(std::uint64_t below) {
-    return random::bits(seed_, random::purpose("criteo rows"), count_++) % below;
-  }
-
- private:
-  std::uint64_t seed_, count_ = 0;
-};
+using test::Draws;
 
 std::string draw_integer(Draws& draw) {
   std::uint64_t most = 1;  // so that every number of digits is as likely
@@ -46,7 +37,7 @@ std::string odd_field(Draws& draw) {
 
 /// Lines of which one in `odd_one_in` is out of the ordinary somehow; 0: none.
 std::string draw_text(std::uint64_t seed, std::int64_t lines, std::uint64_t odd_one_in) {
-  Draws draw(seed);
+  Draws draw(seed, "criteo rows");
   std::string text = draw(3) == 0 ? "\xef\xbb\xbf" : "";
   for (std::int64_t line = 0; line < lines; ++line) {
     const std::uint64_t odd = odd_one_in > 0 && draw(odd_one_in) == 0 ? 1 + draw(6) : 0;
@@ -79,7 +70,7 @@ struct Case {
 /// Columns and their encodings: `kind` 0 as the benchmark has them, else mixed.
 Case draw_case(std::uint64_t kind) {
   Case of;
-  Draws draw(77 + kind);
+  Draws draw(77 + kind, "criteo rows");
   std::vector<std::size_t> numbers(kIntegers), features(kCategories);
   for (std::size_t i = 0; i < kIntegers; ++i) numbers[i] = 1 + i;
   for (std::size_t c = 0; c < kCategories; ++c) features[c] = 1 + kIntegers + c;

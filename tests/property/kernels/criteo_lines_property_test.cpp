@@ -13,6 +13,7 @@
 
 #include "kernels/marks.h"
 #include "kernels/random.h"
+#include "tests/property/draws.h"
 #include "tests/unit/kernels/every_isa.h"
 
 namespace swallowtail {
@@ -20,16 +21,7 @@ namespace {
 
 using namespace criteo;
 
-class Draws {
- public:
-  explicit Draws(std::uint64_t seed) : seed_(seed) {}
-  std::uint64_t operator()(std::uint64_t below) {
-    return random::bits(seed_, random::purpose("criteo lines"), count_++) % below;
-  }
-
- private:
-  std::uint64_t seed_, count_ = 0;
-};
+using test::Draws;
 
 using Fields = std::vector<std::string>;
 
@@ -136,7 +128,7 @@ void under_every_isa(const Check& check) {
 
 TEST(CriteoLines, TogetherAreWhatEachFieldIsAlone) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
-    Draws draw(seed);
+    Draws draw(seed, "criteo lines");
     const Fields fields = draw_fields(draw);
     const CriteoHashes hashes = draw_hashes(draw);
     const Decoded expected = decode_alone(fields, hashes);
@@ -162,7 +154,7 @@ bool is_usual(std::size_t column, std::string_view text) {
 TEST(CriteoLines, AreTakenWhereEveryFieldIsUsualAndNowhereElse) {
   int refused = 0;
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
-    Draws draw(1000 + seed);
+    Draws draw(1000 + seed, "criteo lines");
     Fields fields = draw_fields(draw);
     const CriteoHashes hashes = draw_hashes(draw);
     // One byte of one field: changed, left out or put in.
