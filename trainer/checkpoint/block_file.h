@@ -69,10 +69,13 @@ class BlockReader {
   BlockReader(const std::filesystem::path& folder, BlockIndex index);
   ~BlockReader();
   /// Uncompressed bytes [from, from + out.size()); every block that is touched is read whole and its CRC-32C checked.
-  /// Holds one block, for what is read next to it. Errors: damaged, naming file, block, expected and found.
+  /// Whole blocks go straight to `out`; beside it at most 3 MiB are held, of which half a block stays for what is read
+  /// next to it (with compression: two blocks, of which one stays). Errors: damaged, naming file, block, expected and
+  /// found.
   void read(std::int64_t from, std::span<std::byte> out);
-  /// Gives up the block that it holds.
+  /// Gives up what it holds.
   void forget();
+  class Stream;
   /// Reads all of it and checks the SHA-256 as well. Returns the bytes read. Errors: damaged.
   std::int64_t verify();
   const BlockIndex& index() const noexcept;
@@ -80,6 +83,21 @@ class BlockReader {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+/// Bytes of a file from front to back, a MiB at a time (with compression a block), for who has no room for more.
+class BlockReader::Stream {
+ public:
+  /// Of uncompressed bytes [from, from + bytes). `reader` outlives it. Errors: damaged where they lie outside the file.
+  Stream(BlockReader& reader, std::int64_t from, std::int64_t bytes);
+  ~Stream();
+  /// The next out.size() bytes. What is given may turn out damaged by the end of its block: by the last call, which
+  /// reads on to there. Errors: as for read().
+  void next(std::span<std::byte> out);
+
+ private:
+  struct Piece;
+  std::unique_ptr<Piece> piece_;
 };
 
 }  // namespace swallowtail

@@ -8,9 +8,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "parallel/error.h"
@@ -28,6 +30,8 @@ constexpr std::int64_t kBlocksAhead = 4;
 constexpr std::int64_t kSector = 4096;  // direct I/O wants addresses, places and sizes that are multiples of it
 // One request at a time leaves a disk idle while its answer is checked; these many are under way.
 constexpr int kReaders = 3;
+constexpr std::int64_t kPieceBytes = kBlockBytes / 4;  // what a stream holds
+constexpr std::int64_t kKeptBytes = kBlockBytes / 2;   // of a block that holds many small tensors
 
 }  // namespace
 
@@ -57,20 +61,33 @@ struct BlockReader::Impl {
     return Error{ExitCode::damaged, std::move(fact), path.string(), "use an older checkpoint"};
   }
 
+  void check_range(std::int64_t from, std::int64_t bytes) const {
+    if (from < 0 || bytes < 0 || bytes > index.content || from > index.content - bytes)
+      throw damaged("a tensor lies outside the file");
+  }
+
+  /// Part of a block as it lies on the disk, from byte `within` of it.
+  void fetch(std::int64_t block, std::int64_t within, std::span<std::byte> out) const {
+    const std::int64_t from = place[static_cast<std::size_t>(block)] + within;
+    if (read_directly(from, out)) return;
+    // The disk brings the next blocks while this one is checked.
+    const auto after = static_cast<std::size_t>(block) + 1;
+    const auto ahead = static_cast<std::size_t>(std::min(block + kBlocksAhead, index.blocks()));
+    if (within == 0) ::posix_fadvise(file.number(), place[after], place[ahead] - place[after], POSIX_FADV_WILLNEED);
+    if (!read_at(file, path, from, out)) throw damaged(fmt::format("the file ends within block {}", block));
+  }
+
+  void check(std::int64_t block, std::uint32_t found) const {
+    const std::uint32_t wanted = index.crc32c[static_cast<std::size_t>(block)];
+    if (found != wanted)
+      throw damaged(
+          fmt::format("block {} of the file has CRC32C {:08x} where its manifest says {:08x}", block, found, wanted));
+  }
+
   /// The block as it lies on the disk, checked.
-  void fetch(std::int64_t block, std::span<std::byte> out) {
-    const auto b = static_cast<std::size_t>(block);
-    if (!read_directly(place[b], out)) {
-      // The disk brings the next blocks while this one is checked.
-      const std::int64_t ahead = std::min(block + kBlocksAhead, index.blocks());
-      ::posix_fadvise(file.number(), place[b + 1], place[static_cast<std::size_t>(ahead)] - place[b + 1],
-                      POSIX_FADV_WILLNEED);
-      if (!read_at(file, path, place[b], out)) throw damaged(fmt::format("the file ends within block {}", block));
-    }
-    const std::uint32_t found = crc32c(out);
-    if (found != index.crc32c[b])
-      throw damaged(fmt::format("block {} of the file has CRC32C {:08x} where its manifest says {:08x}", block, found,
-                                index.crc32c[b]));
+  void fetch_whole(std::int64_t block, std::span<std::byte> out) const {
+    fetch(block, 0, out);
+    check(block, crc32c(out));
   }
 
   /// False where that is not possible here, or fails: the usual way then does it, or says why not.
@@ -99,7 +116,7 @@ struct BlockReader::Impl {
     const auto work = [&] {
       for (std::int64_t block = next++; block < end; block = next++) try {
           const std::int64_t at = place[static_cast<std::size_t>(block)] - place[static_cast<std::size_t>(first)];
-          fetch(block, {out + at, static_cast<std::size_t>(stored(block))});
+          fetch_whole(block, {out + at, static_cast<std::size_t>(stored(block))});
         } catch (...) {
           const std::scoped_lock lock(mutex);
           if (block < failed_block) {
@@ -122,9 +139,9 @@ struct BlockReader::Impl {
 
   /// Block `block`, uncompressed, into `out` of exactly its size.
   void unpack(std::int64_t block, std::span<std::byte> out) {
-    if (index.compression == Compression::none) return fetch(block, out);
+    if (index.compression == Compression::none) return fetch_whole(block, out);
     packed.resize(static_cast<std::size_t>(stored(block)));
-    fetch(block, packed);
+    fetch_whole(block, packed);
     const std::size_t size = ZSTD_decompress(out.data(), out.size(), packed.data(), packed.size());
     if (ZSTD_isError(size) != 0 || size != out.size())
       throw damaged(fmt::format("block {} of the file cannot be decompressed", block));
@@ -134,7 +151,7 @@ struct BlockReader::Impl {
   std::filesystem::path path;
   FileDescriptor file, direct;
   std::vector<std::int64_t> place;  // [blocks + 1] on the disk
-  std::int64_t kept_block = -1;     // the block that `kept` holds
+  std::int64_t kept_from = 0;       // of the content, the first byte that `kept` holds
   std::vector<std::byte> kept, packed;
 };
 
@@ -144,41 +161,104 @@ BlockReader::~BlockReader() = default;
 
 const BlockIndex& BlockReader::index() const noexcept { return impl_->index; }
 
+struct BlockReader::Stream::Piece {
+  struct Free {
+    void operator()(std::byte* memory) const noexcept { std::free(memory); }
+  };
+
+  Piece(BlockReader& of, std::int64_t from, std::int64_t bytes)
+      : reader(*of.impl_), next(from), end(from + bytes), piece_end(from / kBlockBytes * kBlockBytes) {
+    reader.check_range(from, bytes);
+    const bool is_packed = reader.index.compression != Compression::none;
+    memory.reset(static_cast<std::byte*>(
+        std::aligned_alloc(kSector, static_cast<std::size_t>(is_packed ? kBlockBytes : kPieceBytes))));
+    if (!memory) throw std::bad_alloc();
+  }
+
+  /// The piece after the one that is held; the last one of a block checks the block.
+  void bring() {
+    const std::int64_t block = piece_end / kBlockBytes, within = piece_end % kBlockBytes,
+                       content = reader.index.block_content(block);
+    piece_begin = piece_end;
+    if (reader.index.compression != Compression::none) {
+      reader.unpack(block, {memory.get(), static_cast<std::size_t>(content)});
+      piece_end += content;
+      return;
+    }
+    const std::span part(memory.get(), static_cast<std::size_t>(std::min(kPieceBytes, content - within)));
+    reader.fetch(block, within, part);
+    sum = crc32c(part, within == 0 ? 0 : sum);
+    piece_end += static_cast<std::int64_t>(part.size());
+    if (within + static_cast<std::int64_t>(part.size()) == content) reader.check(block, sum);
+  }
+
+  bool is_within_block() const noexcept { return piece_end % kBlockBytes != 0 && piece_end < reader.index.content; }
+
+  Impl& reader;
+  std::int64_t next, end;  // of the content: what comes, and where the stream ends
+  std::unique_ptr<std::byte, Free> memory;
+  std::int64_t piece_begin = 0, piece_end;  // of the content: what `memory` holds
+  std::uint32_t sum = 0;                    // of the block up to piece_end
+};
+
+BlockReader::Stream::Stream(BlockReader& reader, std::int64_t from, std::int64_t bytes)
+    : piece_(std::make_unique<Piece>(reader, from, bytes)) {}
+BlockReader::Stream::~Stream() = default;
+
+void BlockReader::Stream::next(std::span<std::byte> out) {
+  Piece& self = *piece_;
+  if (static_cast<std::int64_t>(out.size()) > self.end - self.next)
+    throw self.reader.damaged("more is read of a tensor than it holds");
+  while (!out.empty()) {
+    while (self.piece_end <= self.next) self.bring();
+    const auto part =
+        static_cast<std::size_t>(std::min(self.piece_end - self.next, static_cast<std::int64_t>(out.size())));
+    std::memcpy(out.data(), self.memory.get() + (self.next - self.piece_begin), part);
+    self.next += static_cast<std::int64_t>(part);
+    out = out.subspan(part);
+    if (self.next == self.end)
+      while (self.is_within_block()) self.bring();
+  }
+}
+
 void BlockReader::read(std::int64_t from, std::span<std::byte> out) {
   Impl& self = *impl_;
-  if (from < 0 || from + static_cast<std::int64_t>(out.size()) > self.index.content)
-    throw self.damaged("a tensor lies outside the file");
+  self.check_range(from, static_cast<std::int64_t>(out.size()));
   while (!out.empty()) {
     const std::int64_t block = from / kBlockBytes, within = from % kBlockBytes,
-                       content = self.index.block_content(block);
-    const std::int64_t whole_blocks = within == 0 && self.index.compression == Compression::none
-                                          ? static_cast<std::int64_t>(out.size()) / kBlockBytes
-                                          : 0;
-    if (whole_blocks >= kReaders) {
-      self.read_blocks(block, block + whole_blocks, out.data());
-      from += whole_blocks * kBlockBytes;
-      out = out.subspan(static_cast<std::size_t>(whole_blocks * kBlockBytes));
+                       content = self.index.block_content(block), size = static_cast<std::int64_t>(out.size());
+    const bool is_packed = self.index.compression != Compression::none;
+    std::int64_t part = std::min(content - within, size);
+    if (const std::int64_t kept = from - self.kept_from;
+        kept >= 0 && kept < static_cast<std::int64_t>(self.kept.size())) {
+      part = std::min(part, static_cast<std::int64_t>(self.kept.size()) - kept);
+      std::memcpy(out.data(), self.kept.data() + kept, static_cast<std::size_t>(part));
+    } else if (within == 0 && !is_packed && size / kBlockBytes >= kReaders) {
+      part = size / kBlockBytes * kBlockBytes;
+      self.read_blocks(block, block + size / kBlockBytes, out.data());
+    } else if (part == content) {
+      self.unpack(block, out.first(static_cast<std::size_t>(part)));
+    } else if (!is_packed && part >= kPieceBytes) {
+      Stream(*this, from, part).next(out.first(static_cast<std::size_t>(part)));
+    } else {
+      // What is asked for next lies most often beside it.
+      const std::int64_t at_once = is_packed ? kBlockBytes : kKeptBytes, first = within / at_once * at_once;
+      std::vector<std::byte>().swap(self.kept);
+      std::vector<std::byte> half(static_cast<std::size_t>(std::min(at_once, content - first)));
+      if (is_packed)
+        self.unpack(block, half);
+      else
+        Stream(*this, block * kBlockBytes + first, static_cast<std::int64_t>(half.size())).next(half);
+      self.kept = std::move(half);
+      self.kept_from = block * kBlockBytes + first;
       continue;
     }
-    const auto part = static_cast<std::size_t>(std::min(content - within, static_cast<std::int64_t>(out.size())));
-    if (static_cast<std::int64_t>(part) == content) {
-      self.unpack(block, out.first(part));
-    } else {
-      if (self.kept_block != block) {
-        self.kept_block = -1;
-        self.kept.resize(static_cast<std::size_t>(content));
-        self.unpack(block, self.kept);
-        self.kept_block = block;
-      }
-      std::memcpy(out.data(), self.kept.data() + within, part);
-    }
-    from += static_cast<std::int64_t>(part);
-    out = out.subspan(part);
+    from += part;
+    out = out.subspan(static_cast<std::size_t>(part));
   }
 }
 
 void BlockReader::forget() {
-  impl_->kept_block = -1;
   impl_->kept = {};
   impl_->packed = {};
 }
@@ -190,7 +270,7 @@ std::int64_t BlockReader::verify() {
                      is_packed ? ZSTD_compressBound(kBlockBytes) : static_cast<std::size_t>(kBlockBytes),
                      [&](std::int64_t block, std::span<std::byte> memory) {
                        const auto size = static_cast<std::size_t>(self.stored(block));
-                       self.fetch(block, memory.first(size));
+                       self.fetch_whole(block, memory.first(size));
                        return size;
                      });
   Sha256 digest;

@@ -118,9 +118,17 @@ void Checkpoint::read(const std::string& tensor, std::span<std::byte> out) const
 }
 
 void Checkpoint::read(const TensorEntry& tensor, std::int64_t from, std::span<std::byte> out) const {
-  if (last_read_ != tensor.file) readers_[last_read_]->forget();  // one block in all, however many files there are
+  if (last_read_ != tensor.file) forget();  // half a block in all, however many files there are
   last_read_ = tensor.file;
   readers_[tensor.file]->read(tensor.offset + from, out);
+}
+
+BlockReader::Stream Checkpoint::stream(const TensorEntry& tensor, std::int64_t from, std::int64_t bytes) const {
+  return {*readers_[tensor.file], tensor.offset + from, bytes};
+}
+
+void Checkpoint::forget() const {
+  if (!readers_.empty()) readers_[last_read_]->forget();
 }
 
 std::int64_t Checkpoint::verify(int threads) const {

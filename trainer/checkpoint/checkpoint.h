@@ -44,6 +44,10 @@ class Checkpoint {
   void read(const std::string& tensor, std::span<std::byte> out) const;
   /// Bytes [from, from + out.size()) of a tensor of this checkpoint.
   void read(const TensorEntry& tensor, std::int64_t from, std::span<std::byte> out) const;
+  /// Bytes [from, from + bytes) of a tensor, front to back. This checkpoint outlives it.
+  BlockReader::Stream stream(const TensorEntry& tensor, std::int64_t from, std::int64_t bytes) const;
+  /// Gives up what it holds for the next read.
+  void forget() const;
 
   /// Reads every file of this one (not of the base) with `threads` threads and checks block and file digests. Returns
   /// the bytes read. Errors: damaged, the first file's by their order in the manifest.

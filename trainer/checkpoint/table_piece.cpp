@@ -22,6 +22,11 @@ struct Columns {
   }
 };
 
+/// So many rows that little memory holds them.
+std::int64_t rows_at_once(std::int64_t row_bytes) {
+  return std::max<std::int64_t>(1, kBlockBytes / 16 / std::max<std::int64_t>(1, row_bytes));
+}
+
 /// Fills one part from one piece after another.
 class Filler {
  public:
@@ -65,12 +70,13 @@ class Filler {
                                     static_cast<std::size_t>((end - begin) * row_bytes)));
       return (end - begin) * piece.shard.cols;
     }
-    const std::int64_t rows_at_once = std::max<std::int64_t>(1, kBlockBytes / std::max<std::int64_t>(1, row_bytes));
+    BlockReader::Stream values = checkpoint_.stream(tensor, begin * row_bytes, (end - begin) * row_bytes);
+    const std::int64_t at_once = rows_at_once(row_bytes);
     std::int64_t copied = 0;
-    for (std::int64_t row = begin; row < end; row += rows_at_once) {
-      const std::int64_t rows = std::min(rows_at_once, end - row);
+    for (std::int64_t row = begin; row < end; row += at_once) {
+      const std::int64_t rows = std::min(at_once, end - row);
       buffer_.resize(static_cast<std::size_t>(rows * row_bytes));
-      checkpoint_.read(tensor, row * row_bytes, buffer_);
+      values.next(buffer_);
       for (std::int64_t i = 0; i < rows; ++i)
         copied += place(piece, order.row_at(piece.shard.first_row + row + i), buffer_.data() + i * row_bytes);
     }
@@ -83,15 +89,17 @@ class Filler {
     const TensorEntry& list = checkpoint_.manifest().tensors.at(piece.rows_in);
     const RowOrder order = piece.order();
     const std::int64_t row_bytes = piece.row_elements() * size_, count = list.shape.shape[0];
-    const std::int64_t rows_at_once = std::max<std::int64_t>(1, kBlockBytes / std::max<std::int64_t>(8, row_bytes));
+    BlockReader::Stream numbers = checkpoint_.stream(list, 0, count * 8),
+                        values = checkpoint_.stream(tensor, 0, count * row_bytes);
+    const std::int64_t at_once = rows_at_once(std::max<std::int64_t>(8, row_bytes));
     std::vector<std::int64_t> rows;
     std::int64_t copied = 0;
-    for (std::int64_t first = 0; first < count; first += rows_at_once) {
-      const std::int64_t here = std::min(rows_at_once, count - first);
+    for (std::int64_t first = 0; first < count; first += at_once) {
+      const std::int64_t here = std::min(at_once, count - first);
       rows.resize(static_cast<std::size_t>(here));
-      checkpoint_.read(list, first * 8, std::as_writable_bytes(std::span(rows)));
+      numbers.next(std::as_writable_bytes(std::span(rows)));
       buffer_.resize(static_cast<std::size_t>(here * row_bytes));
-      checkpoint_.read(tensor, first * row_bytes, buffer_);
+      values.next(buffer_);
       for (std::int64_t i = 0; i < here; ++i) {
         if (rows[static_cast<std::size_t>(i)] < 0 || rows[static_cast<std::size_t>(i)] >= piece.shard.rows)
           throw Error{ExitCode::damaged, "an incremental checkpoint lists a row beyond its table",
@@ -135,6 +143,7 @@ void fill_table_part(const Checkpoint& checkpoint, const TablePiece& wanted, std
   for (const auto& [name, tensor] : checkpoint.manifest().tensors)
     if (tensor.piece && tensor.piece->table == wanted.table && tensor.piece->array == wanted.array)
       filled += filler.take(tensor);
+  checkpoint.forget();
   if (checkpoint.base() == nullptr && filled < wanted.shard.rows * wanted.shard.cols)
     throw Error{ExitCode::damaged,
                 fmt::format("the checkpoint holds {} of {} values of a table's {}", filled,

@@ -19,8 +19,9 @@ constexpr std::array<std::uint32_t, 256> make_table() {
 }
 constexpr auto kTable = make_table();
 
-[[gnu::target("sse4.2")]] std::uint32_t crc32c_by_instruction(std::span<const std::byte> bytes) noexcept {
-  std::uint64_t remainder = 0xFFFFFFFFU;
+[[gnu::target("sse4.2")]] std::uint32_t crc32c_by_instruction(std::span<const std::byte> bytes,
+                                                              std::uint32_t before) noexcept {
+  std::uint64_t remainder = ~before;
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= sizeof(std::uint64_t); left -= sizeof(std::uint64_t), at += sizeof(std::uint64_t)) {
@@ -35,16 +36,16 @@ constexpr auto kTable = make_table();
 
 }  // namespace
 
-std::uint32_t crc32c_by_table(std::span<const std::byte> bytes) noexcept {
-  std::uint32_t remainder = 0xFFFFFFFFU;
+std::uint32_t crc32c_by_table(std::span<const std::byte> bytes, std::uint32_t before) noexcept {
+  std::uint32_t remainder = ~before;
   for (const std::byte byte : bytes)
     remainder = remainder >> 8 ^ kTable[(remainder ^ std::to_integer<std::uint32_t>(byte)) & 0xFFU];
   return ~remainder;
 }
 
-std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept {
+std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) noexcept {
   static const bool has_instruction = __builtin_cpu_supports("sse4.2");
-  return has_instruction ? crc32c_by_instruction(bytes) : crc32c_by_table(bytes);
+  return has_instruction ? crc32c_by_instruction(bytes, before) : crc32c_by_table(bytes, before);
 }
 
 }  // namespace swallowtail

@@ -48,6 +48,46 @@ TEST_F(CheckpointTest, LargeArraysComeBackWholeAndInParts) {
             fs::file_size(step_folder(1) / "rank-00000.blocks"));
 }
 
+TEST_F(CheckpointTest, LargeArraysComeFrontToBackInPiecesOfAnySize) {
+  for (const Compression compression : {Compression::none, Compression::zstd}) {
+    const std::int64_t step = compression == Compression::none ? 1 : 2;
+    save(step, 2, kRowsOfThreeBlocks, {compression});
+    const Checkpoint checkpoint = Checkpoint::open(folder(), step);
+    const auto wanted = values_of(step, 0, kRowsOfThreeBlocks * kDim);
+    const TensorEntry& entry = checkpoint.manifest().tensors.at("big0");
+    for (const std::int64_t from : {std::int64_t{0}, std::int64_t{20}, kBlockBytes - 4, 2 * kBlockBytes})
+      for (const std::int64_t at_once : {kBlockBytes / 4 + 4, std::int64_t{99996}, 2 * kBlockBytes}) {
+        const std::int64_t bytes = entry.shape.bytes() - from - 8;
+        BlockReader::Stream stream = checkpoint.stream(entry, from, bytes);
+        std::vector<float> found(static_cast<std::size_t>(bytes / 4));
+        auto rest = std::as_writable_bytes(std::span(found));
+        while (!rest.empty()) {
+          const std::size_t part = std::min(rest.size(), static_cast<std::size_t>(at_once));
+          stream.next(rest.first(part));
+          rest = rest.subspan(part);
+        }
+        EXPECT_TRUE(std::equal(found.begin(), found.end(), wanted.begin() + from / 4)) << from << " " << at_once;
+        std::byte more{};
+        EXPECT_THROW(stream.next({&more, 1}), Error);
+      }
+  }
+}
+
+TEST_F(CheckpointTest, AStreamFindsDamageInTheWholeOfABlockThatItTouches) {
+  save(1, 2, kRowsOfThreeBlocks);
+  const fs::path blocks = step_folder(1) / "rank-00000.blocks";
+  for (const std::int64_t at : {std::int64_t{0}, kBlockBytes / 2, kBlockBytes - 1}) {
+    flip(blocks, at);
+    const Checkpoint checkpoint = Checkpoint::open(folder(), 1);
+    const TensorEntry& entry = checkpoint.manifest().tensors.at("big0");
+    std::vector<std::byte> part(static_cast<std::size_t>(kBlockBytes / 4));
+    BlockReader::Stream touched = checkpoint.stream(entry, kBlockBytes / 2, kBlockBytes / 4);
+    EXPECT_THROW(touched.next(part), Error) << at;
+    checkpoint.stream(entry, kBlockBytes, kBlockBytes / 4).next(part);  // the block beside it
+    flip(blocks, at);
+  }
+}
+
 TEST_F(CheckpointTest, EveryFlippedBitIsFoundAndItsBlockNamed) {
   save(1, 2, kRowsOfThreeBlocks);
   const auto size = static_cast<std::streamoff>(fs::file_size(shard(1, 0)));

@@ -23,5 +23,14 @@ TEST(Crc32c, TheInstructionAndTheTableAgreeOnEveryLengthAndPlace) {
       ASSERT_EQ(crc32c(bytes.subspan(from, size)), crc32c_by_table(bytes.subspan(from, size))) << from << " " << size;
 }
 
+TEST(Crc32c, GoesOnWhereTheSumBeforeEnded) {
+  const std::string text = "123456789";
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    const auto bytes = std::as_bytes(std::span(text));
+    EXPECT_EQ(crc32c(bytes.subspan(cut), crc32c(bytes.first(cut))), 0xE3069283U) << cut;
+    EXPECT_EQ(crc32c_by_table(bytes.subspan(cut), crc32c_by_table(bytes.first(cut))), 0xE3069283U) << cut;
+  }
+}
+
 }  // namespace
 }  // namespace swallowtail
