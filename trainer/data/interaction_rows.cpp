@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "kernels/random.h"
 #include "trainer/data/parse_number.h"
@@ -62,10 +63,12 @@ std::optional<BadCell> read_row(const TableReader& table, const Columns& columns
   return {};
 }
 
-/// Row numbers by user, then time, then place in the files.
-std::vector<std::int64_t> by_user_and_time(const std::vector<InteractionRow>& rows) {
-  std::vector<std::int64_t> order(rows.size());
-  std::iota(order.begin(), order.end(), std::int64_t{0});
+/// Numbers of the rows (of one part, or of all) by user, then time, then place in the files.
+std::vector<std::int64_t> by_user_and_time(const std::vector<InteractionRow>& rows, std::optional<Part> part = {}) {
+  std::vector<std::int64_t> order;
+  order.reserve(part ? static_cast<std::size_t>(std::ranges::count(rows, *part, &InteractionRow::part)) : rows.size());
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    if (!part || rows[r].part == *part) order.push_back(static_cast<std::int64_t>(r));
   std::ranges::stable_sort(order, {}, [&](std::int64_t r) { return std::pair(rows[r].user, rows[r].time); });
   return order;
 }
@@ -104,11 +107,20 @@ std::int64_t drop_duplicates(const InteractionOptions& options, std::vector<Inte
   return drop_unless(rows, [&](std::size_t r) { return stays[r] != 0; });
 }
 
+/// Training rows of each user or item.
+std::vector<std::int64_t> training_rows(const std::vector<InteractionRow>& rows, std::int64_t InteractionRow::*id) {
+  std::vector<std::int64_t> counts;
+  for (const auto& row : rows) {
+    if (static_cast<std::size_t>(row.*id) >= counts.size()) counts.resize(static_cast<std::size_t>(row.*id) + 1, 0);
+    if (row.part == Part::train) ++counts[row.*id];
+  }
+  return counts;
+}
+
 /// One pass of the smallest counts over the training rows; how many rows went.
 std::int64_t drop_rare(const InteractionOptions& options, std::vector<InteractionRow>& rows) {
-  std::unordered_map<std::int64_t, std::int64_t> users, items;
-  for (const auto& row : rows)
-    if (row.part == Part::train) ++users[row.user], ++items[row.item];
+  if (options.min_user_count <= 1 && options.min_item_count <= 1) return 0;
+  const auto users = training_rows(rows, &InteractionRow::user), items = training_rows(rows, &InteractionRow::item);
   return drop_unless(rows, [&](std::size_t r) {
     return rows[r].part != Part::train ||
            (users[rows[r].user] >= options.min_user_count && items[rows[r].item] >= options.min_item_count);
@@ -118,9 +130,13 @@ std::int64_t drop_rare(const InteractionOptions& options, std::vector<Interactio
 }  // namespace
 
 std::int64_t IdNumbers::number(std::string_view name) {
-  const auto found = numbers_.find(name);
-  if (found != numbers_.end()) return found->second;
-  return numbers_.emplace(std::string(name), static_cast<std::int64_t>(numbers_.size())).first->second;
+  // Files by user name the same one again and again, and a look into a map of millions misses every cache.
+  if (latest_ != nullptr && latest_->first == name) return latest_->second;
+  auto found = numbers_.find(name);
+  if (found == numbers_.end())
+    found = numbers_.emplace(std::string(name), static_cast<std::int64_t>(numbers_.size())).first;
+  latest_ = &*found;
+  return found->second;
 }
 
 IdList IdNumbers::sorted(std::vector<std::int64_t>& renumber) const {
@@ -234,8 +250,7 @@ void split_interactions(const InteractionOptions& options, InteractionRows& all)
       break;
     case SplitBy::user_time:
     case SplitBy::leave_one_out: {
-      auto sorted = by_user_and_time(rows);
-      std::erase_if(sorted, [&](std::int64_t r) { return rows[r].part != Part::train; });
+      const auto sorted = by_user_and_time(rows, Part::train);
       for_each_user(rows, sorted, [&](std::span<const std::int64_t> stretch) {
         if (options.split == SplitBy::user_time) return by_end(stretch);
         // Who has one interaction trains on it; who has two is not validated.
@@ -272,8 +287,7 @@ void fold_interactions(const InteractionOptions& options, InteractionRows& all) 
 std::int64_t cut_histories(const InteractionOptions& options, InteractionRows& all) {
   if (!options.max_history) return 0;
   auto& rows = all.rows;
-  std::vector<std::int64_t> order = by_user_and_time(rows);
-  std::erase_if(order, [&](std::int64_t r) { return rows[r].part != Part::train; });
+  const std::vector<std::int64_t> order = by_user_and_time(rows, Part::train);
   std::vector<char> stays(rows.size(), 1);
   for_each_user(rows, order, [&](std::span<const std::int64_t> stretch) {
     const std::size_t most = std::min(stretch.size(), static_cast<std::size_t>(*options.max_history));
@@ -306,9 +320,8 @@ std::vector<SideColumn> item_columns_of(const InteractionRows& all, std::int64_t
 Histories histories_of(const InteractionRows& all, Part part, std::int64_t users) {
   Histories histories;
   histories.offsets.assign(static_cast<std::size_t>(users) + 1, 0);
-  for (const std::int64_t r : by_user_and_time(all.rows)) {
+  for (const std::int64_t r : by_user_and_time(all.rows, part)) {
     const InteractionRow& row = all.rows[r];
-    if (row.part != part) continue;
     ++histories.offsets[row.user + 1];
     histories.items.push_back(row.item);
     histories.ratings.push_back(row.rating);

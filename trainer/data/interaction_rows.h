@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "trainer/data/bad_rows.h"
@@ -19,6 +20,9 @@ namespace swallowtail {
 /// Numbers external ids as they come; ids() sorts them afterwards.
 class IdNumbers {
  public:
+  IdNumbers() = default;
+  IdNumbers(const IdNumbers&) = delete;
+  IdNumbers& operator=(const IdNumbers&) = delete;
   std::int64_t number(std::string_view name);
   /// The ids in their order; `renumber` [names so far] takes the numbers given here to those of the list.
   IdList sorted(std::vector<std::int64_t>& renumber) const;
@@ -28,6 +32,7 @@ class IdNumbers {
     using is_transparent = void;
   };
   std::unordered_map<std::string, std::int64_t, Hash, std::equal_to<>> numbers_;
+  const std::pair<const std::string, std::int64_t>* latest_ = nullptr;  // within numbers_
 };
 
 struct InteractionRow {

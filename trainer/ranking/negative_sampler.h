@@ -26,6 +26,10 @@ class NegativeSampler {
   /// ln of the chance of one draw, before known positives are thrown away.
   double log_probability(std::int64_t item) const;
   bool is_positive(std::int64_t user, std::int64_t item) const;
+  /// Brings a user's items into the caches, in two steps that each need what the one before has brought. Draws for many
+  /// users of a large catalogue wait for memory without it.
+  void prefetch_bounds(std::int64_t user) const { __builtin_prefetch(&offsets_[user]); }
+  void prefetch_items(std::int64_t user) const;
 
  private:
   std::int64_t items_;

@@ -8,6 +8,7 @@ namespace swallowtail {
 namespace {
 
 constexpr std::int64_t kForThreads = 512;  // samples from which threads pay
+constexpr std::int64_t kGroup = 64;
 
 }  // namespace
 
@@ -24,14 +25,28 @@ void TripletDraw::draw(const RankerStep& step, std::int64_t begin, std::int64_t 
   const std::int64_t count = end - begin;
   for (auto* ids : {&out.users, &out.positives, &out.places}) ids->resize(static_cast<std::size_t>(count));
   out.negatives.resize(static_cast<std::size_t>(count * negatives_));
+  // Samples lie anywhere in the data, so a draw is a chain of waits for memory: a group goes through it link by link.
+  const std::int64_t groups = (count + kGroup - 1) / kGroup;
 #pragma omp parallel for schedule(static) if (count >= kForThreads)
-  for (std::int64_t place = 0; place < count; ++place) {
-    const std::int64_t sample = order(step.first + begin + place), user = user_of_[sample];
-    out.users[place] = user;
-    out.positives[place] = train_.items[sample];
-    out.places[place] = place;
-    for (std::int64_t k = 0; k < negatives_; ++k)
-      out.negatives[place * negatives_ + k] = sampler_.draw(user, step.step, begin + place, k);
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const std::int64_t first = group * kGroup, last = std::min(count, first + kGroup);
+    for (std::int64_t place = first; place < last; ++place) {
+      const std::int64_t sample = order(step.first + begin + place);
+      __builtin_prefetch(&user_of_[sample]);
+      __builtin_prefetch(&train_.items[sample]);
+      out.places[place] = sample;
+    }
+    for (std::int64_t place = first; place < last; ++place) {
+      const std::int64_t sample = out.places[place];
+      out.users[place] = user_of_[sample];
+      out.positives[place] = train_.items[sample];
+      out.places[place] = place;
+      sampler_.prefetch_bounds(out.users[place]);
+    }
+    for (std::int64_t place = first; place < last; ++place) sampler_.prefetch_items(out.users[place]);
+    for (std::int64_t place = first; place < last; ++place)
+      for (std::int64_t k = 0; k < negatives_; ++k)
+        out.negatives[place * negatives_ + k] = sampler_.draw(out.users[place], step.step, begin + place, k);
   }
   std::int64_t kept = 0;
   for (std::int64_t place = 0; place < count; ++place) {
