@@ -8,16 +8,15 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <mutex>
-#include <new>
 #include <thread>
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
 #include "trainer/checkpoint/blocks_ahead.h"
+#include "trainer/checkpoint/sector_memory.h"
 #include "trainer/files/crc32c.h"
 #include "trainer/files/file_descriptor.h"
 #include "trainer/files/sha256.h"
@@ -27,7 +26,6 @@ namespace swallowtail {
 namespace {
 
 constexpr std::int64_t kBlocksAhead = 4;
-constexpr std::int64_t kSector = 4096;  // direct I/O wants addresses, places and sizes that are multiples of it
 // One request at a time leaves a disk idle while its answer is checked; these many are under way.
 constexpr int kReaders = 3;
 constexpr std::int64_t kPieceBytes = kBlockBytes / 4;  // what a stream holds
@@ -162,17 +160,13 @@ BlockReader::~BlockReader() = default;
 const BlockIndex& BlockReader::index() const noexcept { return impl_->index; }
 
 struct BlockReader::Stream::Piece {
-  struct Free {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
-  };
-
   Piece(BlockReader& of, std::int64_t from, std::int64_t bytes)
-      : reader(*of.impl_), next(from), end(from + bytes), piece_end(from / kBlockBytes * kBlockBytes) {
+      : reader(*of.impl_),
+        next(from),
+        end(from + bytes),
+        memory(static_cast<std::size_t>(reader.index.compression == Compression::none ? kPieceBytes : kBlockBytes)),
+        piece_end(from / kBlockBytes * kBlockBytes) {
     reader.check_range(from, bytes);
-    const bool is_packed = reader.index.compression != Compression::none;
-    memory.reset(static_cast<std::byte*>(
-        std::aligned_alloc(kSector, static_cast<std::size_t>(is_packed ? kBlockBytes : kPieceBytes))));
-    if (!memory) throw std::bad_alloc();
   }
 
   /// The piece after the one that is held; the last one of a block checks the block.
@@ -181,11 +175,11 @@ struct BlockReader::Stream::Piece {
                        content = reader.index.block_content(block);
     piece_begin = piece_end;
     if (reader.index.compression != Compression::none) {
-      reader.unpack(block, {memory.get(), static_cast<std::size_t>(content)});
+      reader.unpack(block, memory.first(static_cast<std::size_t>(content)));
       piece_end += content;
       return;
     }
-    const std::span part(memory.get(), static_cast<std::size_t>(std::min(kPieceBytes, content - within)));
+    const std::span part = memory.first(static_cast<std::size_t>(std::min(kPieceBytes, content - within)));
     reader.fetch(block, within, part);
     sum = crc32c(part, within == 0 ? 0 : sum);
     piece_end += static_cast<std::int64_t>(part.size());
@@ -196,7 +190,7 @@ struct BlockReader::Stream::Piece {
 
   Impl& reader;
   std::int64_t next, end;  // of the content: what comes, and where the stream ends
-  std::unique_ptr<std::byte, Free> memory;
+  SectorMemory memory;
   std::int64_t piece_begin = 0, piece_end;  // of the content: what `memory` holds
   std::uint32_t sum = 0;                    // of the block up to piece_end
 };
@@ -213,7 +207,7 @@ void BlockReader::Stream::next(std::span<std::byte> out) {
     while (self.piece_end <= self.next) self.bring();
     const auto part =
         static_cast<std::size_t>(std::min(self.piece_end - self.next, static_cast<std::int64_t>(out.size())));
-    std::memcpy(out.data(), self.memory.get() + (self.next - self.piece_begin), part);
+    std::memcpy(out.data(), self.memory.data() + (self.next - self.piece_begin), part);
     self.next += static_cast<std::int64_t>(part);
     out = out.subspan(part);
     if (self.next == self.end)

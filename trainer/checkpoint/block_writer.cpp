@@ -12,11 +12,11 @@
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <new>
 #include <thread>
 
 #include "parallel/error.h"
 #include "trainer/checkpoint/block_file.h"
+#include "trainer/checkpoint/sector_memory.h"
 #include "trainer/files/crc32c.h"
 #include "trainer/files/file_descriptor.h"
 #include "trainer/files/sha256.h"
@@ -24,22 +24,15 @@
 namespace swallowtail {
 namespace {
 
-constexpr std::int64_t kSector = 4096;  // direct I/O wants addresses, places and sizes that are multiples of it
-constexpr std::size_t kBuffers = 3;     // one is filled, one waits, one is being written
+constexpr std::size_t kBuffers = 3;  // one is filled, one waits, one is being written
 
 /// A block on its way to the disk.
 struct Buffer {
-  struct Free {
-    void operator()(void* memory) const noexcept { std::free(memory); }
-  };
-  std::unique_ptr<std::byte, Free> bytes;
-  std::size_t capacity = 0, size = 0;
+  SectorMemory bytes;
+  std::size_t size = 0;
 
-  explicit Buffer(std::size_t wanted) : capacity((wanted + kSector - 1) / kSector * kSector) {
-    bytes.reset(static_cast<std::byte*>(std::aligned_alloc(kSector, capacity)));
-    if (!bytes) throw std::bad_alloc();
-  }
-  std::span<const std::byte> content() const { return {bytes.get(), size}; }
+  explicit Buffer(std::size_t capacity) : bytes(capacity) {}
+  std::span<const std::byte> content() const { return bytes.first(size); }
 };
 
 /// What waits for the disk: a buffer of ours, or memory of the caller's.
@@ -127,7 +120,7 @@ struct BlockWriter::Impl {
     index.content += static_cast<std::int64_t>(block.size);
     if (raw) {
       const std::size_t stored =
-          ZSTD_compress(filling->bytes.get(), filling->capacity, block.bytes.get(), block.size, kLevel);
+          ZSTD_compress(filling->bytes.data(), filling->bytes.size(), block.bytes.data(), block.size, kLevel);
       if (ZSTD_isError(stored) != 0)
         throw Error{ExitCode::resources, fmt::format("cannot compress: {}", ZSTD_getErrorName(stored)), path.string(),
                     "set checkpoint.compression: none"};
@@ -215,7 +208,7 @@ void BlockWriter::write(std::span<const std::byte> bytes) {
       continue;
     }
     const std::size_t part = std::min(bytes.size(), static_cast<std::size_t>(kBlockBytes) - block.size);
-    std::memcpy(block.bytes.get() + block.size, bytes.data(), part);
+    std::memcpy(block.bytes.data() + block.size, bytes.data(), part);
     block.size += part;
     bytes = bytes.subspan(part);
     if (block.size == static_cast<std::size_t>(kBlockBytes)) impl_->put(false);

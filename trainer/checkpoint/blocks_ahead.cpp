@@ -1,21 +1,13 @@
 #include "trainer/checkpoint/blocks_ahead.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 namespace swallowtail {
 
-namespace {
-constexpr std::size_t kSector = 4096;
-}
-
 BlocksAhead::BlocksAhead(std::int64_t blocks, std::size_t largest, Fetch fetch)
-    : blocks_(blocks), capacity_((largest + kSector - 1) / kSector * kSector), fetch_(std::move(fetch)) {
-  for (Slot& slot : slots_) {
-    slot.memory.reset(static_cast<std::byte*>(std::aligned_alloc(kSector, capacity_)));
-    if (!slot.memory) throw std::bad_alloc();
-  }
+    : blocks_(blocks), fetch_(std::move(fetch)) {
+  for (Slot& slot : slots_) slot.memory = SectorMemory(largest);
   for (std::thread& reader : readers_) reader = std::thread([this] { bring(); });
 }
 
@@ -35,7 +27,7 @@ std::span<const std::byte> BlocksAhead::next() {
   Slot& slot = slots_[static_cast<std::size_t>(given_ % kSlots)];
   changed_.wait(lock, [&] { return slot.holds == given_; });
   if (slot.failure) std::rethrow_exception(slot.failure);
-  return {slot.memory.get(), slot.size};
+  return slot.memory.first(slot.size);
 }
 
 void BlocksAhead::bring() {
@@ -50,7 +42,7 @@ void BlocksAhead::bring() {
     std::size_t size = 0;
     std::exception_ptr failure;
     try {
-      size = fetch_(block, {slot.memory.get(), capacity_});
+      size = fetch_(block, slot.memory.first(slot.memory.size()));
     } catch (...) {
       failure = std::current_exception();
     }

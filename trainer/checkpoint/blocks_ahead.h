@@ -5,13 +5,13 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
+
+#include "trainer/checkpoint/sector_memory.h"
 
 namespace swallowtail {
 
@@ -31,11 +31,8 @@ class BlocksAhead {
 
  private:
   static constexpr std::int64_t kSlots = 3;  // one is looked at, the others are on their way
-  struct Free {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
-  };
   struct Slot {
-    std::unique_ptr<std::byte, Free> memory;
+    SectorMemory memory;
     std::size_t size = 0;
     std::int64_t holds = -1;
     std::exception_ptr failure;
@@ -43,7 +40,6 @@ class BlocksAhead {
   void bring();
 
   std::int64_t blocks_;
-  std::size_t capacity_;
   Fetch fetch_;
   std::array<Slot, kSlots> slots_;
   std::mutex mutex_;  // of what follows, and of the slots that no thread is filling
