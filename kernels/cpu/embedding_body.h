@@ -2,29 +2,12 @@
 // ahead of time. Included after a simd_*.h, under its target.
 #pragma once
 
+#include "kernels/cpu/row_prefetch.h"
+
 namespace swallowtail::cpu {
 namespace {
 
 constexpr std::int64_t kLanes = 16;
-constexpr std::int64_t kLine = 64;            // bytes
-constexpr std::int64_t kMostPrefetch = 1024;  // bytes of a row; the machine's own prefetcher sees the rest coming
-
-/// Rows asked for before their use, and how many of them one after another: short ones many at a time, so that the
-/// searches for their pages overlap, which the work on a row between them would keep apart.
-constexpr std::int64_t rows_ahead(std::int64_t row_bytes) { return row_bytes > 0 && row_bytes <= 2 * kLine ? 32 : 16; }
-constexpr std::int64_t rows_together(std::int64_t row_bytes) {
-  return row_bytes == 0 ? 1 : std::max<std::int64_t>(1, 8 * kLine / row_bytes);
-}
-
-// Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
-/// kRowBytes: where it is known when this is compiled, so that no loop asks where a row ends; else 0.
-template <std::int64_t kRowBytes>
-[[gnu::always_inline]] inline void prefetch(const std::byte* row, std::int64_t bytes) {
-  const std::int64_t wanted = std::min(kRowBytes > 0 ? kRowBytes : bytes, kMostPrefetch);
-  for (std::int64_t at = 0; at < wanted; at += kLine) __builtin_prefetch(row + at);
-  if (kRowBytes % kLine != 0 || kRowBytes == 0) __builtin_prefetch(row + wanted - 1);
-}
-
 // How rows are read: sixteen values from column d on.
 struct Fp32Row {
   static constexpr std::int64_t kBytes = 4, kHeader = 0;
@@ -88,18 +71,20 @@ void pool_columns(const RowOf& row_of, const JaggedView& bags, Pooling pooling, 
   };
   // A later group of columns finds its rows near: the first one brought them.
   const bool asks = kRowBytes > 0 || first_col == 0;
-  constexpr std::int64_t kAhead = rows_ahead(kRowBytes), kTogether = rows_together(kRowBytes);
-  std::int64_t asked = begin_id;
-  const auto ask_until = [&](std::int64_t end) __attribute__((always_inline)) {
-    for (end = std::min(end, last); asked < end; ++asked) prefetch<kRowBytes>(row_of(asked), bytes);
+  const auto ask_far = [&](std::int64_t i) __attribute__((always_inline)) {
+    if (i < last) ask_for<Ask::far, kRowBytes>(row_of(i), bytes);
   };
-  if (asks) ask_until(begin_id + kAhead);
+  if (asks)
+    for (std::int64_t i = begin_id; i < begin_id + kFarRows; ++i) ask_far(i);
   for (std::int64_t bag = range.begin; bag < range.end; ++bag) {
     const std::int64_t begin = bags.offsets[bag], end = bags.offsets[bag + 1];
     F16 sum[kBlocks];
     for (F16& one : sum) one = F16::all(0);
     for (std::int64_t i = begin; i < end; ++i) {
-      if (asks && i + kAhead >= asked) ask_until(i + kAhead + kTogether);
+      if (asks) {
+        ask_far(i + kFarRows);
+        if (i + kNearRows < last) ask_for<Ask::near, kRowBytes>(row_of(i + kNearRows), bytes);
+      }
       const std::byte* row = row_of(i);
       const F16 weight = F16::all(weights == nullptr ? 1.0F : weights[i]);
       if (pooling == Pooling::none) {
@@ -131,13 +116,13 @@ bool has_one_id_each(const JaggedView& bags, BagRange range) {
 /// Bags of one id each, of which nothing is added up: what is left is to ask for rows, read them and write them.
 template <typename Format, int kBlocks, std::int64_t kRowBytes, typename RowOf>
 void pool_single(const RowOf& row_of, const JaggedView& bags, const PoolOutput& output, BagRange range) {
-  constexpr std::int64_t kAhead = kRowBytes <= 2 * kLine ? 40 : 24;
   const std::int64_t first = bags.offsets[range.begin], count = range.end - range.begin;
   const float* weights = bags.weights.empty() ? nullptr : bags.weights.data() + first;
   float* to = output.out + range.begin * output.stride;
-  for (std::int64_t i = 0; i < std::min(kAhead, count); ++i) prefetch<kRowBytes>(row_of(first + i), kRowBytes);
+  for (std::int64_t i = 0; i < std::min(kFarRows, count); ++i) ask_for<Ask::far, kRowBytes>(row_of(first + i));
   for (std::int64_t i = 0; i < count; ++i, to += output.stride) {
-    if (i + kAhead < count) prefetch<kRowBytes>(row_of(first + i + kAhead), kRowBytes);
+    if (i + kFarRows < count) ask_for<Ask::far, kRowBytes>(row_of(first + i + kFarRows));
+    if (i + kNearRows < count) ask_for<Ask::near, kRowBytes>(row_of(first + i + kNearRows));
     const std::byte* row = row_of(first + i);
     const F16 weight = F16::all(weights == nullptr ? 1.0F : weights[i]);
     // A sum begins with zero, which makes -0 into 0.
