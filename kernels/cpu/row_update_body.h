@@ -3,25 +3,14 @@
 #pragma once
 
 #include "kernels/cpu/half.h"
+#include "kernels/cpu/row_prefetch.h"
 #include "kernels/cpu/row_step_body.h"
 
 namespace swallowtail::cpu {
 namespace {
 
-constexpr std::int64_t kRowsAhead = 16, kRowsTogether = 8, kItemsAhead = 12;  // asked for before their use
-constexpr std::int64_t kStepsTogether = 8;
-constexpr std::int64_t kMostPrefetch = 1024;  // bytes; the machine's own prefetcher sees the rest coming
-
-// Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
-[[gnu::always_inline]] inline void prefetch_write(const void* at, std::int64_t bytes) {
-  const auto* line = static_cast<const char*>(at);
-  for (std::int64_t i = 0; i < std::min(bytes, kMostPrefetch); i += 64) __builtin_prefetch(line + i, 1);
-}
-
-[[gnu::always_inline]] inline void prefetch_read(const void* at, std::int64_t bytes) {
-  const auto* line = static_cast<const char*>(at);
-  for (std::int64_t i = 0; i < std::min(bytes, kMostPrefetch); i += 64) __builtin_prefetch(line + i);
-}
+constexpr std::int64_t kItemsAhead = 12;     // gradients asked for before their use
+constexpr std::int64_t kStepsTogether = 16;  // rows, one a lane
 
 /// As Fp32Weights, of 16 bits.
 template <bool kIsBf16>
@@ -69,7 +58,8 @@ template <int kBlocks, typename Weights>
   const RowGroups::Item* items = groups.items.data();
   const std::int64_t last = std::ssize(groups.items);
   for (std::int64_t i = groups.starts[group]; i < groups.starts[group + 1]; ++i) {
-    if (i + kItemsAhead < last) prefetch_read(places.bag_gradients[items[i + kItemsAhead].bag], 4 * dim);
+    if (i + kItemsAhead < last)
+      ask_for<Ask::near, 4 * kBlocks * kLanes>(places.bag_gradients[items[i + kItemsAhead].bag], 4 * dim);
     const float* from = places.bag_gradients[items[i].bag];
     const F16 scale = F16::all(items[i].scale);
     for (std::int64_t b = 0; b < blocks; ++b) {
@@ -84,42 +74,66 @@ template <int kBlocks, typename Weights>
   return gradient;
 }
 
-/// Row-wise Adagrad of the rows of groups [first, end), at most kStepsTogether: a row's rate waits for one long sum,
-/// whose order is part of its meaning, and the sums of several rows go side by side. Calls bad(row) for those whose
-/// gradient is not finite.
-template <int kBlocks, typename WeightsOf, typename Bad>
-void step_together(const Rates& rates, const Places& places, std::int64_t first, std::int64_t end, float* states,
-                   WeightsOf weights_of, Bad bad) {
-  constexpr std::int64_t kDim = kBlocks * kLanes, kFours = kDim / kSquareColumns;
-  alignas(64) std::array<std::array<float, kDim>, kStepsTogether> gradients;
-  alignas(64) std::array<std::array<float, kStepsTogether>, kFours> fours{};
-  std::array<bool, kStepsTogether> is_good{};
-  const auto count = static_cast<std::size_t>(end - first);
-  const auto row_at = [&](std::size_t r) { return places.groups.rows[first + static_cast<std::int64_t>(r)]; };
-  for (std::size_t r = 0; r < count; ++r) {
-    const std::int64_t row = row_at(r);
-    const auto gradient = gradient_of<kBlocks>(rates.step, places, first + static_cast<std::int64_t>(r), kDim,
-                                               weights_of(row, std::true_type{}), nullptr);
-    is_good[r] = is_finite(gradient, kBlocks);
-    if (!is_good[r]) bad(row);
-    for (std::size_t b = 0; b < kBlocks; ++b) {
-      gradient.get(b).store(gradients[r].data() + b * kLanes);
-      const auto squares = squares_in_fours(gradient.get(b));
-      for (std::size_t k = 0; k < squares.size(); ++k) fours[b * squares.size() + k][r] = squares[k];
+/// sums[r] = the squares of gradients[r], in the order that their sum means: fours of columns, one after another.
+template <int kBlocks>
+[[gnu::always_inline]] inline F16 sums_of_squares(
+    const std::array<std::array<float, kBlocks * kLanes>, kStepsTogether>& gradients) {
+  static_assert(kStepsTogether == kLanes && kSquareColumns == 4, "a lane a row, and fours of columns");
+  F16 sums = F16::all(0);
+  for (std::size_t d = 0; d < kBlocks * kLanes; d += kLanes) {
+    F16 fours[4];  // of four rows each
+    for (std::size_t q = 0; q < 4; ++q) {
+      F16 squares[4];
+      for (std::size_t r = 0; r < 4; ++r) {
+        const F16 gradient = F16::load(gradients[4 * q + r].data() + d);
+        squares[r] = gradient * gradient;
+      }
+      fours[q] = F16::add_fours_of(squares);
     }
+    F16::transpose_fours(fours);
+    for (const F16& four : fours) sums = sums + four;
   }
-  std::array<float, kStepsTogether> sums{};
-  for (const auto& four : fours)
-    for (std::size_t r = 0; r < kStepsTogether; ++r) sums[r] += four[r];
+  return sums;
+}
+
+/// Row-wise Adagrad of the rows of groups [first, end), at most kStepsTogether: a row's rate waits for one long sum,
+/// whose order is part of its meaning, for a root and a division, and those of all rows go side by side. Calls
+/// ask(group) as it comes to a group, and bad(row) for rows whose gradient is not finite.
+template <int kBlocks, typename WeightsOf, typename OnGroup, typename OnBad>
+[[gnu::always_inline]] inline void step_together(const Rates& rates, const Places& places, std::int64_t first,
+                                                 std::int64_t end, float* states, WeightsOf weights_of, OnGroup ask,
+                                                 OnBad bad) {
+  constexpr std::int64_t kDim = kBlocks * kLanes;
+  alignas(64) std::array<std::array<float, kDim>, kStepsTogether> gradients;
+  alignas(64) std::array<float, kStepsTogether> row_states{}, row_rates;
+  const auto count = static_cast<std::size_t>(end - first);
+  const std::int64_t* const rows = places.groups.rows.data() + first;
   for (std::size_t r = 0; r < count; ++r) {
-    if (!is_good[r]) continue;
-    const std::int64_t row = row_at(r);
-    const auto weights = weights_of(row, std::true_type{});
-    const F16 rate = F16::all(rowwise_rate(rates.step, sums[r], kDim, states[row]));
-    for (std::int64_t b = 0; b < kBlocks; ++b) {
-      const std::int64_t d = b * kLanes;
-      weights.store(weights.load(d, kLanes) - rate * F16::load(gradients[r].data() + d), d, kLanes);
+    ask(first + static_cast<std::int64_t>(r));
+    const auto gradient = gradient_of<kBlocks>(rates.step, places, first + static_cast<std::int64_t>(r), kDim,
+                                               weights_of(rows[r], std::true_type{}), nullptr);
+    for (std::int64_t b = 0; b < kBlocks; ++b) gradient.get(b).store(gradients[r].data() + b * kLanes);
+    row_states[r] = states[rows[r]];
+  }
+  for (std::size_t r = count; r < kStepsTogether; ++r) gradients[r].fill(0);
+  const F16 squares = sums_of_squares<kBlocks>(gradients);
+  const F16 sum = F16::load(row_states.data()) + squares / F16::all(static_cast<float>(kDim));
+  const F16 rate = rates.rate / (sqrt(sum) + rates.epsilon);
+  // A sum that is finite has no number in it that is not.
+  const bool all_good = squares.is_finite();
+  sum.store(row_states.data());
+  rate.store(row_rates.data());
+  for (std::size_t r = 0; r < count; ++r) {
+    const auto weights = weights_of(rows[r], std::true_type{});
+    const float* const gradient = gradients[r].data();
+    if (!all_good && !std::all_of(gradient, gradient + kDim, [](float g) { return std::isfinite(g); })) {
+      bad(rows[r]);
+      continue;
     }
+    states[rows[r]] = row_states[r];
+    const F16 own = F16::all(row_rates[r]);
+    for (std::int64_t d = 0; d < kDim; d += kLanes)
+      weights.store(weights.load(d, kLanes) - own * F16::load(gradient + d), d, kLanes);
   }
 }
 
@@ -140,26 +154,28 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
     const GroupRange range = groups_of_thread(groups, omp_get_thread_num(), omp_get_num_threads());
     const Rates rates(step);
     std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? dim + kLanes : 0));
-    const auto ask_for = [&](std::int64_t group) __attribute__((always_inline)) {
+    const bool is_rowwise = kBlocks > 0 && step.kind == Optimizer::rowwise_adagrad;
+    const auto ask_row = [&]<Ask kAsk>(std::int64_t group) __attribute__((always_inline)) {
+      if (group >= range.end) return;
       const std::int64_t row = groups.rows[group];
-      prefetch_write(rows + row * bytes, bytes);
-      prefetch_write(states + row * state_width, 4 * state_width);
+      ask_for<kAsk, kBlocks * kLanes * kBytes>(rows + row * bytes, bytes);
+      if (is_rowwise)
+        ask_for<kAsk, sizeof(float)>(states + row);
+      else if (state_width > 0)
+        ask_for<kAsk>(states + row * state_width, 4 * state_width);
     };
-    // Some together: the searches for their pages then overlap, which the work on a row between them would keep apart.
-    std::int64_t asked = range.begin;
-    const auto ask_until = [&](std::int64_t end) __attribute__((always_inline)) {
-      for (end = std::min(end, range.end); asked < end; ++asked) ask_for(asked);
+    const auto ask = [&](std::int64_t group) __attribute__((always_inline)) {
+      ask_row.template operator()<Ask::far>(group + kFarRows);
+      ask_row.template operator()<Ask::near_to_write>(group + kNearRows);
     };
-    ask_until(range.begin + kRowsAhead);
-    if (kBlocks > 0 && step.kind == Optimizer::rowwise_adagrad) {
-      for (std::int64_t first = range.begin; first < range.end; first += kStepsTogether) {
-        ask_until(first + kRowsAhead + kStepsTogether);
+    for (std::int64_t ahead = 0; ahead < kFarRows; ++ahead) ask_row.template operator()<Ask::far>(range.begin + ahead);
+    if (is_rowwise) {
+      for (std::int64_t first = range.begin; first < range.end; first += kStepsTogether)
         step_together<std::max(kBlocks, 1)>(rates, places, first, std::min(first + kStepsTogether, range.end), states,
-                                            weights_of, [&](std::int64_t row) { keep_least(bad_row, row); });
-      }
+                                            weights_of, ask, [&](std::int64_t row) { keep_least(bad_row, row); });
     } else {
       for (std::int64_t group = range.begin; group < range.end; ++group) {
-        if (group + kRowsAhead >= asked) ask_until(group + kRowsAhead + kRowsTogether);
+        ask(group);
         const std::int64_t row = groups.rows[group];
         const auto weights = weights_of(row, IsWhole{});
         const auto gradient = gradient_of<kBlocks>(step, places, group, dim, weights, scratch.data());

@@ -35,6 +35,17 @@ struct F8 {
     sum = _mm256_add_ps(sum, _mm256_permute_ps(a.v, 0xaa));
     return {_mm256_add_ps(sum, _mm256_permute_ps(a.v, 0xff))};
   }
+  /// Element 4 k + i holds ((a + b) + c) + d of the k-th four of the i-th.
+  static F8 add_fours_of(F8 first, F8 second, F8 third, F8 fourth) {
+    const __m256d low0 = _mm256_castps_pd(_mm256_unpacklo_ps(first.v, second.v));
+    const __m256d low1 = _mm256_castps_pd(_mm256_unpacklo_ps(third.v, fourth.v));
+    const __m256d high0 = _mm256_castps_pd(_mm256_unpackhi_ps(first.v, second.v));
+    const __m256d high1 = _mm256_castps_pd(_mm256_unpackhi_ps(third.v, fourth.v));
+    __m256 sum = _mm256_castpd_ps(_mm256_unpacklo_pd(low0, low1));
+    sum = _mm256_add_ps(sum, _mm256_castpd_ps(_mm256_unpackhi_pd(low0, low1)));
+    sum = _mm256_add_ps(sum, _mm256_castpd_ps(_mm256_unpacklo_pd(high0, high1)));
+    return {_mm256_add_ps(sum, _mm256_castpd_ps(_mm256_unpackhi_pd(high0, high1)))};
+  }
   bool is_finite() const {
     const __m256 zero = _mm256_sub_ps(v, v);  // NaN for NaN and infinity
     return _mm256_movemask_ps(_mm256_cmp_ps(zero, zero, _CMP_UNORD_Q)) == 0;
@@ -58,6 +69,20 @@ struct F16 {
   void store(float* to) const {
     low.store(to);
     high.store(to + 8);
+  }
+  static F16 add_fours_of(const F16 (&of)[4]) {
+    return {F8::add_fours_of(of[0].low, of[1].low, of[2].low, of[3].low),
+            F8::add_fours_of(of[0].high, of[1].high, of[2].high, of[3].high)};
+  }
+  /// The k-th four of x[i] and the i-th of x[k] change places.
+  static void transpose_fours(F16 (&x)[4]) {
+    const auto lower = [](F8 a, F8 b) { return F8{_mm256_permute2f128_ps(a.v, b.v, 0x20)}; };
+    const auto upper = [](F8 a, F8 b) { return F8{_mm256_permute2f128_ps(a.v, b.v, 0x31)}; };
+    const F16 a = x[0], b = x[1], c = x[2], d = x[3];
+    x[0] = {lower(a.low, b.low), lower(c.low, d.low)};
+    x[1] = {upper(a.low, b.low), upper(c.low, d.low)};
+    x[2] = {lower(a.high, b.high), lower(c.high, d.high)};
+    x[3] = {upper(a.high, b.high), upper(c.high, d.high)};
   }
   static F16 add_fours(F16 a) { return {F8::add_fours(a.low), F8::add_fours(a.high)}; }
   bool is_finite() const { return low.is_finite() && high.is_finite(); }

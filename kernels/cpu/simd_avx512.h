@@ -66,6 +66,26 @@ struct F16 {
     return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))))};
   }
   void store(float* to) const { _mm512_storeu_ps(to, v); }
+  /// Element 4 k + i holds ((a + b) + c) + d of the k-th four of of[i].
+  static F16 add_fours_of(const F16 (&of)[4]) {
+    const __m512d low0 = _mm512_castps_pd(_mm512_unpacklo_ps(of[0].v, of[1].v));
+    const __m512d low1 = _mm512_castps_pd(_mm512_unpacklo_ps(of[2].v, of[3].v));
+    const __m512d high0 = _mm512_castps_pd(_mm512_unpackhi_ps(of[0].v, of[1].v));
+    const __m512d high1 = _mm512_castps_pd(_mm512_unpackhi_ps(of[2].v, of[3].v));
+    __m512 sum = _mm512_castpd_ps(_mm512_unpacklo_pd(low0, low1));
+    sum = _mm512_add_ps(sum, _mm512_castpd_ps(_mm512_unpackhi_pd(low0, low1)));
+    sum = _mm512_add_ps(sum, _mm512_castpd_ps(_mm512_unpacklo_pd(high0, high1)));
+    return {_mm512_add_ps(sum, _mm512_castpd_ps(_mm512_unpackhi_pd(high0, high1)))};
+  }
+  /// The k-th four of x[i] and the i-th of x[k] change places.
+  static void transpose_fours(F16 (&x)[4]) {
+    const __m512 a = _mm512_shuffle_f32x4(x[0].v, x[1].v, 0x44), b = _mm512_shuffle_f32x4(x[2].v, x[3].v, 0x44);
+    const __m512 c = _mm512_shuffle_f32x4(x[0].v, x[1].v, 0xee), d = _mm512_shuffle_f32x4(x[2].v, x[3].v, 0xee);
+    x[0].v = _mm512_shuffle_f32x4(a, b, 0x88);
+    x[1].v = _mm512_shuffle_f32x4(a, b, 0xdd);
+    x[2].v = _mm512_shuffle_f32x4(c, d, 0x88);
+    x[3].v = _mm512_shuffle_f32x4(c, d, 0xdd);
+  }
   static F16 add_fours(F16 a) {
     __m512 sum = _mm512_add_ps(a.v, _mm512_permute_ps(a.v, 0x55));
     sum = _mm512_add_ps(sum, _mm512_permute_ps(a.v, 0xaa));
