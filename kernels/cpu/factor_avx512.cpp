@@ -1,3 +1,4 @@
+#include <omp.h>
 #include <algorithm>
 #include <array>
 #include <bit>

@@ -3,15 +3,11 @@
 #pragma once
 
 #include "kernels/cpu/factor_loss.h"
+#include "kernels/cpu/row_prefetch.h"
 #include "kernels/cpu/row_step_body.h"
 
 namespace swallowtail::cpu {
 namespace {
-
-// Always inline: GCC takes a function that only prefetches for one without effect and drops its calls.
-[[gnu::always_inline]] inline void prefetch(const float* row, std::int64_t dim) {
-  for (std::int64_t d = 0; d < std::min<std::int64_t>(dim, 256); d += kLanes) __builtin_prefetch(row + d);
-}
 
 /// How a sample is stepped where it is alone.
 struct AloneRates {
@@ -19,6 +15,17 @@ struct AloneRates {
       : rates(step), width(sparse_state_width(step.kind, dim)), bias_width(sparse_state_width(step.kind, 1)) {}
   Rates rates;
   std::int64_t width, bias_width;  // of the rows' states
+};
+
+/// How many samples ahead rows are asked for, and for how many samples at once: the searches for their pages then
+/// overlap, which the work on a sample between them would keep apart. Of a sample with many rows no more than the next
+/// but one.
+struct SamplesAhead {
+  explicit SamplesAhead(std::int64_t rows)
+      : near(std::clamp<std::int64_t>(kFarRows / rows, 1, kLossesTogether)),
+        far(near + std::clamp<std::int64_t>(kFarRows / rows, 1, kLossesTogether)) {}
+  std::int64_t near, far;  // for the first-level cache and the second
+  std::int64_t asked = 0;  // samples before this one have been asked for, far ahead
 };
 
 /// A row's step from its gradient without decay; `least` becomes the row where that is not finite and less.
@@ -73,35 +80,40 @@ void step_alone(const ScoreTask& task, const AloneRates& of, std::int64_t t, flo
                           task.alone->bad_user);
 }
 
-/// Samples [first, end) of a task, at most kLossesTogether: their rows are near when the gradients want them again.
-[[gnu::always_inline]] inline void ask_for_states(const ScoreTask& task, std::int64_t t, std::int64_t width) {
-  const std::int64_t negatives = task.batch.negatives_each();
-  const auto ask = [width](const float* state) __attribute__((always_inline)) {
-    for (std::int64_t d = 0; d < std::min<std::int64_t>(width, 256); d += kLanes) __builtin_prefetch(state + d, 1);
+/// The rows of a sample, and their states where it is stepped alone.
+template <Ask kAsk, int kBlocks>
+[[gnu::always_inline]] inline void ask_for_sample(const ScoreTask& task, std::int64_t t, std::int64_t width) {
+  const FactorTables& tables = task.tables;
+  const TripletBatch& batch = task.batch;
+  const std::int64_t negatives = batch.negatives_each(), dim = kBlocks == 0 ? tables.dim : kBlocks * kLanes;
+  const auto ask = [&](const float* rows, const float* states, std::int64_t row) __attribute__((always_inline)) {
+    ask_for<kAsk, 4 * kBlocks * kLanes>(rows + row * dim, 4 * dim);
+    if (task.alone != nullptr && width > 0) ask_for<kAsk>(states + row * width, 4 * width);
   };
-  ask(task.tables.user_state + task.batch.users[t] * width);
-  ask(task.tables.item_state + task.batch.positives[t] * width);
-  for (std::int64_t k = 0; k < negatives; ++k)
-    ask(task.tables.item_state + task.batch.negatives[t * negatives + k] * width);
+  ask(tables.users, tables.user_state, batch.users[t]);
+  ask(tables.items, tables.item_state, batch.positives[t]);
+  for (std::int64_t k = 0; k < negatives; ++k) ask(tables.items, tables.item_state, batch.negatives[t * negatives + k]);
 }
 
-/// kBlocks blocks of 16 columns; 0: any number, with `scratch` as step_alone() wants it.
+/// Samples [first, end) of a task, at most kLossesTogether: their rows are near when the gradients want them again.
+/// kBlocks blocks of 16 columns; 0: any number, with `scratch` as step_alone() wants it. `last`: of the thread.
 template <int kBlocks>
-void score_some(const ScoreTask& task, const AloneRates& rates, std::int64_t first, std::int64_t end, float* scratch) {
+void score_some(const ScoreTask& task, const AloneRates& rates, SamplesAhead& ahead, std::int64_t first,
+                std::int64_t end, std::int64_t last, float* scratch) {
   const TripletBatch& batch = task.batch;
-  const std::int64_t negatives = batch.negatives_each(), size = batch.size();
+  const std::int64_t negatives = batch.negatives_each();
   const std::int64_t dim = kBlocks == 0 ? task.tables.dim : kBlocks * kLanes;
   const auto user = [&](std::int64_t t) { return task.tables.users + batch.users[t] * dim; };
   const auto item = [&](std::int64_t t, std::int64_t k) {
     return task.tables.items + (k == 0 ? batch.positives[t] : batch.negatives[t * negatives + k - 1]) * dim;
   };
+  const auto ask_until = [&](std::int64_t until) {
+    for (until = std::min(last, until); ahead.asked < until; ++ahead.asked)
+      ask_for_sample<Ask::far, kBlocks>(task, ahead.asked, rates.width);
+  };
   for (std::int64_t t = first; t < end; ++t) {
-    const std::int64_t next = t + kLossesTogether;
-    if (next < size) {
-      prefetch(user(next), dim);
-      for (std::int64_t k = 0; k <= negatives; ++k) prefetch(item(next, k), dim);
-      if (task.alone != nullptr && rates.width > 0) ask_for_states(task, next, rates.width);
-    }
+    if (t + ahead.far >= ahead.asked) ask_until(t + ahead.far + ahead.near);
+    if (t + ahead.near < last) ask_for_sample<Ask::near_to_write, kBlocks>(task, t + ahead.near, rates.width);
     float* scores = task.scratch.coefficients.data() + t * (1 + negatives);
     for (std::int64_t k = 0; k <= negatives; ++k) {
       const float *a = user(t), *b = item(t, k);
@@ -136,9 +148,14 @@ void score_all(const ScoreTask& task) {
 #pragma omp parallel if (size >= 256)
   {
     std::vector<float> scratch(static_cast<std::size_t>(kBlocks == 0 ? 2 * (dim + kLanes) : 0));
-#pragma omp for schedule(static)
-    for (std::int64_t first = 0; first < size; first += kLossesTogether)
-      score_some<kBlocks>(task, rates, first, std::min(size, first + kLossesTogether), scratch.data());
+    const std::int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
+    const std::int64_t blocks = (size + kLossesTogether - 1) / kLossesTogether;
+    const std::int64_t begin = blocks * thread / threads * kLossesTogether;
+    const std::int64_t last = std::min(size, blocks * (thread + 1) / threads * kLossesTogether);
+    SamplesAhead ahead(2 + task.batch.negatives_each());
+    ahead.asked = begin;
+    for (std::int64_t first = begin; first < last; first += kLossesTogether)
+      score_some<kBlocks>(task, rates, ahead, first, std::min(last, first + kLossesTogether), last, scratch.data());
   }
 }
 
