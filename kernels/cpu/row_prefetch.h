@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kLine = 64;            // bytes
 constexpr std::int64_t kMostPrefetch = 1024;  // bytes of a row; the machine's own prefetcher sees the rest coming
-constexpr std::int64_t kFarRows = 48, kNearRows = 12;  // rows ahead, for the second level and the first
+constexpr std::int64_t kFarRows = 64, kNearRows = 8;  // rows ahead, for the second level and the first
 
 enum class Ask { far, near, near_to_write };
 

@@ -9,7 +9,7 @@
 namespace swallowtail::cpu {
 namespace {
 
-constexpr std::int64_t kItemsAhead = 12;     // gradients asked for before their use
+constexpr std::int64_t kItemsAhead = 4;      // gradients asked for before their use
 constexpr std::int64_t kStepsTogether = 16;  // rows, one a lane
 
 /// As Fp32Weights, of 16 bits.
