@@ -11,8 +11,22 @@
 
 namespace swallowtail::cpu {
 
-inline constexpr int kMostDigitBits = 11;                    // 2048 open lines fit the second-level cache
+inline constexpr int kMostDigitBits = 12;                    // 4096 open lines fit the second-level cache
 inline constexpr std::size_t kElementsForThreads = 1 << 15;  // below this a parallel region costs more than it gains
+
+/// The digits that take least, of so many bits: each counts and moves every value, and visits every bucket.
+inline int digits_of(int bits, std::size_t size) noexcept {
+  int best = 0;
+  std::size_t least = static_cast<std::size_t>(-1);
+  for (int digits = (bits + kMostDigitBits - 1) / kMostDigitBits; digits <= bits; ++digits) {
+    const std::size_t cost =
+        static_cast<std::size_t>(digits) * (2 * size + (std::size_t{1} << (bits + digits - 1) / digits));
+    if (cost >= least) break;
+    least = cost;
+    best = digits;
+  }
+  return best;
+}
 
 /// Sorts `values` by the bits [low, high) of key_of(value), an unsigned number; `scratch` is of the same size
 /// afterwards. A digit that all values share costs a count and no move. `for_threads`: elements from which on threads
@@ -23,7 +37,7 @@ void radix_sort(std::vector<T>& values, std::vector<T>& scratch, int low, int hi
   const std::size_t size = values.size();
   scratch.resize(size);
   if (high <= low || size < 2) return;
-  const int digits = (high - low + kMostDigitBits - 1) / kMostDigitBits;
+  const int digits = digits_of(high - low, size);
   const int width = (high - low + digits - 1) / digits;
   const std::size_t buckets = std::size_t{1} << width;
   std::vector<std::size_t> places;  // [thread][bucket] how many, then where the next one goes

@@ -31,16 +31,20 @@ struct Places {
 /// Rows and starts from sorted rows.
 template <typename RowOf>
 void find_groups(std::int64_t count, RowOf row_of, RowGroups& groups) {
-  const auto is_first = [&](std::int64_t i) { return i == 0 || row_of(i) != row_of(i - 1); };
   std::vector<std::int64_t> before(1, 0);  // [threads + 1] groups before a thread's stretch
 #pragma omp parallel if (count >= static_cast <std::int64_t>(cpu::kElementsForThreads))
   {
     const std::int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
-    const std::int64_t begin = count * thread / threads, end = count * (thread + 1) / threads;
+    // Whole groups: a stretch begins where a row does.
+    const auto first_from = [&](std::int64_t i) {
+      while (i > 0 && i < count && row_of(i) == row_of(i - 1)) ++i;
+      return i;
+    };
+    const std::int64_t begin = first_from(count * thread / threads), end = first_from(count * (thread + 1) / threads);
 #pragma omp single
     before.assign(static_cast<std::size_t>(threads) + 1, 0);
-    std::int64_t found = 0;
-    for (std::int64_t i = begin; i < end; ++i) found += is_first(i);
+    std::int64_t found = begin < end ? 1 : 0;
+    for (std::int64_t i = begin + 1; i < end; ++i) found += row_of(i) != row_of(i - 1) ? 1 : 0;
     before[static_cast<std::size_t>(thread) + 1] = found;
 #pragma omp barrier
 #pragma omp single
@@ -48,13 +52,18 @@ void find_groups(std::int64_t count, RowOf row_of, RowGroups& groups) {
       for (std::int64_t t = 0; t < threads; ++t) before[t + 1] += before[t];
       groups.rows.resize(static_cast<std::size_t>(before.back()));
       groups.starts.resize(static_cast<std::size_t>(before.back()) + 1);
-      groups.starts.back() = count;
+      groups.starts.front() = 0;
     }
-    std::int64_t group = before[thread];
+    // Written for every id, and right after the last of its group: no branch waits for whether a row is new.
+    std::int64_t* const rows = groups.rows.data() + before[thread];
+    std::int64_t* const next_starts = groups.starts.data() + before[thread] + 1;
+    std::int64_t group = 0, row = begin < end ? row_of(begin) : 0;
     for (std::int64_t i = begin; i < end; ++i) {
-      if (!is_first(i)) continue;
-      groups.rows[group] = row_of(i);
-      groups.starts[group++] = i;
+      const std::int64_t next = row_of(std::min(i + 1, count - 1));
+      rows[group] = row;
+      next_starts[group] = i + 1;
+      group += next != row ? 1 : 0;
+      row = next;
     }
   }
 }
@@ -81,7 +90,8 @@ void group_short(const Places& places, std::int64_t table_rows, int place_bits, 
     }
   cpu::radix_sort(keys, scratch, place_bits, place_bits + bits_for(table_rows), [](std::uint64_t key) { return key; });
   find_groups(
-      count, [&](std::int64_t i) { return static_cast<std::int64_t>(keys[i] >> place_bits); }, groups);
+      count, [=, from = keys.data()](std::int64_t i) { return static_cast<std::int64_t>(from[i] >> place_bits); },
+      groups);
   groups.items.resize(static_cast<std::size_t>(count));
 #pragma omp parallel for schedule(static) if (is_parallel)
   for (std::int64_t i = 0; i < count; ++i) {
