@@ -164,8 +164,12 @@ std::int64_t walk(const OptimizerStep& step, const std::byte* rows, std::int64_t
       else if (state_width > 0)
         ask_for<kAsk>(states + row * state_width, 4 * state_width);
     };
+    // Long rows some together: the searches for their pages overlap, which the work between them would keep apart.
+    constexpr std::int64_t kTogether = kBlocks * kLanes * kBytes >= 8 * kLine ? 8 : 1;
     const auto ask = [&](std::int64_t group) __attribute__((always_inline)) {
-      ask_row.template operator()<Ask::far>(group + kFarRows);
+      if ((group - range.begin) % kTogether == 0)
+        for (std::int64_t ahead = 0; ahead < kTogether; ++ahead)
+          ask_row.template operator()<Ask::far>(group + kFarRows + ahead);
       ask_row.template operator()<Ask::near_to_write>(group + kNearRows);
     };
     for (std::int64_t ahead = 0; ahead < kFarRows; ++ahead) ask_row.template operator()<Ask::far>(range.begin + ahead);
