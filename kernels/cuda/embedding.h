@@ -28,6 +28,8 @@ struct DeviceTable {
   RowFormat format = RowFormat::fp32;  // int8: forward only
   Pooling pooling = Pooling::sum;  // sum or mean
   RoundingKey rounding;            // of 16-bit rows; backward only
+  /// The row-wise statistic spans columns that lie elsewhere: RowUpdate::mean_squares says the whole rows'.
+  bool splits_statistic = false;
 };
 
 /// The tables of one launch, on both sides.
@@ -81,6 +83,9 @@ struct RowUpdate {
   OptimizerStep step;  // of all tables, unless
   /// [tables], device: each table's own, read when the kernels run, so that a recorded graph serves every step.
   const Rates* table_rates = nullptr;
+  /// [ids], device: for tables that split the row-wise statistic, the mean of the squared gradient over all columns of
+  /// a row, at the place where the row's ids begin among the sorted ones (row_squares).
+  const float* mean_squares = nullptr;
   /// Rows with more ids than this are summed in pieces of this many by different blocks, and the pieces in their order:
   /// always the same bits, but not those of one sum from left to right. Zero: never.
   std::int64_t long_segment = 1024;
@@ -109,6 +114,12 @@ struct BagGradients {
   const std::int64_t* rows = nullptr;  // [batch] which row is the gradient of a sample's bags, or null: its own
   const float* decay = nullptr;        // [batch] as bag_decay in kernels/row_update.h, or null
 };
+/// squares[i] = the sum of the squared gradients (decay included) of the row whose ids begin at place i of the sorted
+/// ids, for tables that split the row-wise statistic; other places are left alone. The ids of a table are together, in
+/// the order of the tables, and owners of other columns of the same rows have the same places.
+/// squares  [ids]
+void row_squares(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
+                 const RowUpdate& update, BackwardScratch& scratch, float* squares, Stream& stream);
 /// Tables whose rows are numbered as those that were grouped; bags alike.
 void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
                          const RowUpdate& update, BackwardScratch& scratch, unsigned long long* bad_row,

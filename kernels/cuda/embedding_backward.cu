@@ -13,7 +13,8 @@ void update(const UpdateRows<1>& like, std::int64_t groups, Stream& stream) {
   const std::int64_t blocks = divide_up(groups * like.lanes, kBlockThreads);
   launch<kBlockThreads>({std::min(blocks, kMaxBlocks), 1}, 0, stream,
                         UpdateRows<kQuads>{like.sorted, like.starts, like.count, like.first_chunk, like.partial_sums,
-                                           like.stride, like.step_rates, like.table_rates, like.shares, like.bad_row, like.lanes});
+                                           like.stride, like.step_rates, like.table_rates, like.shares,
+                                           like.mean_squares, like.squares, like.bad_row, like.lanes});
 }
 
 }  // namespace
@@ -46,12 +47,21 @@ void group_by_row(const DeviceTables& tables, const DeviceBags& bags, BackwardSc
       PlaceSegments{scratch.segment_of.data(), scratch.starts.data(), scratch.segment_count.data(), ids});
 }
 
-void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
-                         const RowUpdate& how, BackwardScratch& scratch, unsigned long long* bad_row, Stream& stream) {
-  for (const DeviceTable& table : tables.on_host())
-    if (table.format == RowFormat::int8) throw Failure("int8 rows are read only; train rows of fp32, bf16 or fp16");
+namespace {
+
+/// What both walks over the grouped rows are given.
+struct Walk {
+  const DeviceTables& tables;
+  const DeviceBags& bags;
+  const BagGradients& gradients;
+  const RowUpdate& how;
+};
+
+/// Updates the rows, or, where `squares` is not null, only leaves their squares there.
+void walk_rows(const Walk& walk, BackwardScratch& scratch, float* squares, unsigned long long* bad_row,
+               Stream& stream) {
+  const auto& [tables, bags, gradients, how] = walk;
   const std::int64_t ids = bags.ids;
-  detail::fill(bad_row, 0xff, sizeof *bad_row, stream);  // kNoBadRow
   if (ids == 0) return;
   const SortedGradients sorted{tables.on_device(),
                                tables.count(),
@@ -95,6 +105,8 @@ void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, con
                            Rates(how.step),
                            how.table_rates,
                            gradients.decay ? scratch.shares.data() : nullptr,
+                           how.mean_squares,
+                           squares,
                            bad_row,
                            lanes};
   const int quads_a_lane = static_cast<int>(divide_up(quads, lanes));
@@ -102,6 +114,21 @@ void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, con
   if (quads_a_lane <= 1) return update<1>(rows, groups, stream);
   if (quads_a_lane <= 2) return update<2>(rows, groups, stream);
   update<8>(rows, groups, stream);
+}
+
+}  // namespace
+
+void row_squares(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
+                 const RowUpdate& how, BackwardScratch& scratch, float* squares, Stream& stream) {
+  walk_rows({tables, bags, gradients, how}, scratch, squares, nullptr, stream);
+}
+
+void update_grouped_rows(const DeviceTables& tables, const DeviceBags& bags, const BagGradients& gradients,
+                         const RowUpdate& how, BackwardScratch& scratch, unsigned long long* bad_row, Stream& stream) {
+  for (const DeviceTable& table : tables.on_host())
+    if (table.format == RowFormat::int8) throw Failure("int8 rows are read only; train rows of fp32, bf16 or fp16");
+  detail::fill(bad_row, 0xff, sizeof *bad_row, stream);  // kNoBadRow
+  walk_rows({tables, bags, gradients, how}, scratch, nullptr, bad_row, stream);
 }
 
 void pooled_lookup_backward(const DeviceTables& tables, const DeviceBags& bags, const float* gradient,

@@ -203,6 +203,8 @@ struct UpdateRows {
   Rates step_rates;
   const Rates* table_rates;  // [tables], or null: step_rates are all tables'
   const float* shares;       // [segments] of DecayShares, or null: a row decays once
+  const float* mean_squares;  // [ids] of rows that split their statistic, by the segment's begin
+  float* squares;             // [ids] likewise; not null: they are all that is written
   unsigned long long* bad_row;
   int lanes;
 
@@ -221,6 +223,7 @@ struct UpdateRows {
     const std::uint64_t key = sorted.keys[starts[segment]];
     const std::int64_t t = sorted.table_of(key);
     const DeviceTable& table = sorted.tables[t];
+    if (squares && !table.splits_statistic) return;
     const Rates& rates = table_rates ? table_rates[t] : step_rates;  // read where it is used: 13 registers less
     const float decay = shares ? rates.decay * shares[segment] : rates.decay;
     const std::int64_t row = static_cast<std::int64_t>(key) - table.first_row;
@@ -240,6 +243,11 @@ struct UpdateRows {
       }
     }
     const unsigned mask = group_mask(lanes);
+    if (squares) {
+      const float sum = square_sum(gradient, quads, mask);
+      if (lane == 0) squares[starts[segment]] = sum;
+      return;
+    }
     if (!__all_sync(mask, good)) {
       if (lane == 0) atomicMin(bad_row, static_cast<unsigned long long>(key));
       return;  // the group as one: all its lanes saw the same vote
@@ -247,7 +255,9 @@ struct UpdateRows {
     float row_rate = 0;
     if (rates.kind == Optimizer::rowwise_adagrad) {
       float* const statistic = table.state + row;
-      const float sum = *statistic + square_sum(gradient, quads, mask) / static_cast<float>(dim);
+      const float mean = table.splits_statistic ? mean_squares[starts[segment]]
+                                                : square_sum(gradient, quads, mask) / static_cast<float>(dim);
+      const float sum = *statistic + mean;
       row_rate = rates.rate / (sqrtf(sum) + rates.epsilon);
       __syncwarp(mask);  // every lane has read the statistic
       if (lane == 0) *statistic = sum;

@@ -226,6 +226,52 @@ TEST(PooledLookupBackward, SplitsLongRowsTheSameWayWhateverTheOrder) {
   });
 }
 
+TEST(RowSquares, AreWhatTheUpdateWouldHaveFound) {
+  testing::for_seeds("a statistic in two steps", [](std::uint64_t seed) {
+    OptimizerStep step = make_step(seed);
+    step.kind = Optimizer::rowwise_adagrad;
+    const Case made = make_case(seed, true, step.kind);
+    Stream stream;
+    OnDevice whole(made, stream), split(made, stream);
+    const std::int64_t width = whole.tables->width(), ids = whole.bags.ids;
+    const auto gradient = testing::on_device(testing::values(seed, 30, made.batch * width), stream);
+    DeviceBuffer<unsigned long long> bad(1);
+    BackwardScratch scratch;
+    const RowUpdate update{.step = step, .long_segment = 1 + below(seed, 41, 9)};
+    pooled_lookup_backward(*whole.tables, whole.bags, gradient.data(), update, scratch, bad.data(), stream);
+
+    // Every second table is one of which other columns lie elsewhere: here, of none.
+    std::vector<DeviceTable> tables(split.tables->on_host().begin(), split.tables->on_host().end());
+    for (std::size_t t = 0; t < tables.size(); t += 2) tables[t].splits_statistic = true;
+    const DeviceTables described(tables, true, stream);
+    const BagGradients gradients{.values = gradient.data(), .width = width};
+    DeviceBuffer<float> squares(ids);
+    zero(squares.data(), ids, stream);
+    group_by_row(described, split.bags, scratch, stream);
+    row_squares(described, split.bags, gradients, update, scratch, squares.data(), stream);
+    auto means = testing::on_host(squares, stream);
+    std::int64_t place = 0;
+    for (std::size_t t = 0; t < tables.size(); ++t)
+      for (std::size_t i = 0; i < made.tables[t].values.size(); ++i, ++place) {
+        auto& mean = means[static_cast<std::size_t>(place)];
+        if (!tables[t].splits_statistic) {
+          EXPECT_EQ(mean, 0) << "seed " << seed;
+        }
+        mean /= static_cast<float>(tables[t].dim);
+      }
+    const auto mean_squares = testing::on_device(means, stream);
+    RowUpdate with_means = update;
+    with_means.mean_squares = mean_squares.data();
+    update_grouped_rows(described, split.bags, gradients, with_means, scratch, bad.data(), stream);
+    for (std::size_t t = 0; t < made.tables.size(); ++t) {
+      EXPECT_EQ(testing::on_host(whole.rows[t], stream), testing::on_host(split.rows[t], stream)) << "seed " << seed;
+      EXPECT_TRUE(testing::same_bits(testing::on_host(whole.states[t], stream),
+                                     testing::on_host(split.states[t], stream)))
+          << "seed " << seed;
+    }
+  });
+}
+
 TEST(PooledLookupBackward, RefusesWhatItCannotTrain) {
   Stream stream;
   DeviceTable table;
