@@ -47,6 +47,12 @@ class Exchange {
   void wait(Pending& pending);
   void run(const char* operation, std::int64_t step, Traffic& traffic) { wait(*start(operation, step, traffic)); }
 
+  /// An exchange of the same tables that went another way.
+  void count(std::int64_t bytes, double seconds) noexcept {
+    bytes_sent_ += bytes;
+    exposed_seconds_ += seconds;
+  }
+
   const AllToAll& all_to_all() const noexcept { return all_to_all_; }
   /// Bytes to other ranks since this was made.
   std::int64_t bytes_sent() const noexcept { return bytes_sent_; }

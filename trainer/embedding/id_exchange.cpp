@@ -111,7 +111,12 @@ void IdExchange::deal_out(int self) {
       sent.places.clear();
       sent.slots.clear();
       sent.bags = sent.ids = 0;
-      if (stream.is_partial || (stream.is_copy && !for_update_ && static_cast<int>(owner) != self)) continue;
+      if (stream.is_partial && options_.every_bag) {
+        sent.bag_of.resize(static_cast<std::size_t>(batch.size));
+        std::iota(sent.bag_of.begin(), sent.bag_of.end(), 0);
+      }
+      const bool rests = stream.is_copy && !for_update_ && static_cast<int>(owner) != self;
+      if (stream.is_partial || (rests && !options_.every_bag)) continue;
       sent.bags = batch.size;
       sent.ids = static_cast<std::int64_t>(batch.ids[stream.feature].values.size());
     }
@@ -123,7 +128,7 @@ void IdExchange::deal_out(int self) {
         const auto after = std::ranges::upper_bound(division.parts, position, {}, &RowDivision::Part::first_row);
         const RowDivision::Part& part = *std::prev(after);
         SentStream& sent = sent_[static_cast<std::size_t>(part.owner)][part.stream];
-        if (sent.bag_of.empty() || sent.bag_of.back() != bag) sent.bag_of.push_back(bag);
+        if (!options_.every_bag && (sent.bag_of.empty() || sent.bag_of.back() != bag)) sent.bag_of.push_back(bag);
         sent.places.push_back(i);
       }
     for (const RowDivision::Part& part : division.parts) {

@@ -45,6 +45,9 @@ struct DistinctStreams {
 struct IdExchangeOptions {
   bool deduplicate = false;  // a stream's rows once, where that moves fewer bytes
   Wire forward = Wire::fp32, backward = Wire::fp32;
+  /// Every owner gets a bag of every sample, empty ones of divided rows and those of others' copies too: shapes that
+  /// depend on no id, as a device wants them.
+  bool every_bag = false;
 };
 
 /// The ids of one batch on their way. Two may live at once: the next batch's while this one is trained.

@@ -48,6 +48,12 @@ ShardedEmbedding::ShardedEmbedding(std::vector<EmbeddingTable> tables, ShardingP
                                  options_.seed, averaging_.has_value()));
 }
 
+void ShardedEmbedding::hand_over_to_devices() {
+  const IdExchangeOptions options{.forward = options_.forward, .backward = options_.backward, .every_bag = true};
+  current_ = IdExchange(tables_, layout_, distinct_, options);
+  next_ = IdExchange(tables_, layout_, distinct_, options);
+}
+
 const IdStream& ShardedEmbedding::stream_of(int owner, const HeldShard& held) const {
   return layout_.streams[static_cast<std::size_t>(owner)][held.stream];
 }

@@ -50,8 +50,21 @@ class ShardedEmbedding {
 
   std::span<const EmbeddingTable> tables() const noexcept { return tables_; }
   const ShardingPlan& plan() const noexcept { return plan_; }
+  const ShardLayout& layout() const noexcept { return layout_; }
+  const EmbeddingOptions& options() const noexcept { return options_; }
   /// What this rank holds, by table. Copies of data-parallel tables are on every rank.
   std::span<TableShard> shards() noexcept { return shards_; }
+
+  /// From now on the ranks' devices look rows up, shuffle vectors and update (trainer/device): of the steps above only
+  /// exchange_input stays, and each owner gets a bag of every sample of the global batch, and every id. Called by every
+  /// rank before its first batch.
+  void hand_over_to_devices();
+  /// Whether the row-wise optimizer statistic of a table spans the columns of several ranks.
+  bool splits_row_statistic(std::int64_t table) const;
+  /// The ids of the current batch, once exchange_input() has returned.
+  const IdExchange& input() const noexcept { return current_; }
+  /// Counts what the devices have sent to other ranks, and for how long that held the host up.
+  void count_exchange(std::int64_t bytes, double seconds) noexcept { exchange_.count(bytes, seconds); }
 
   /// `batch` is this rank's part of the global batch and outlives exchange_gradient; `batch_sizes` [world_size] are all
   /// ranks' parts. `for_update`: the batch will be trained on.
@@ -121,7 +134,6 @@ class ShardedEmbedding {
   void group_gradients(std::size_t own, std::span<const std::int64_t> offsets, Workspace& work) const;
   void update_all(std::span<const std::size_t> own, std::span<const std::vector<std::int64_t>> offsets,
                   std::int64_t step, float rate_factor);
-  bool splits_row_statistic(std::int64_t table) const;
   std::vector<std::vector<float>> exchange_squares(std::span<const std::size_t> split,
                                                    std::span<const SplitRowUpdate> updates);
 
