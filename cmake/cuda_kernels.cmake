@@ -41,7 +41,20 @@ set_target_properties(swallowtail_cuda PROPERTIES LINKER_LANGUAGE CXX)
 target_include_directories(swallowtail_cuda PUBLIC ${PROJECT_SOURCE_DIR})
 target_link_libraries(swallowtail_cuda PUBLIC CUDA::cudart CUDA::cublas)
 
+# Ranks with a device each.
+find_path(swallowtail_nccl_include nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_library(swallowtail_nccl_library nccl HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}/lib)
+if(NOT swallowtail_nccl_include OR NOT swallowtail_nccl_library)
+  message(STATUS "there is nvcc, but no NCCL (libnccl-dev): the program's device side is not compiled, only emulated")
+  return()
+endif()
+add_library(swallowtail_nccl STATIC EXCLUDE_FROM_ALL ${nccl_sources})
+target_include_directories(swallowtail_nccl SYSTEM PRIVATE ${swallowtail_nccl_include})
+target_link_libraries(swallowtail_nccl PRIVATE swallowtail_options ${swallowtail_nccl_library} CUDA::cudart
+  PUBLIC swallowtail_parallel)
+
 # The trainer's device side over them.
 file(GLOB device_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/trainer/device/dlrm/*.cpp)
 add_library(swallowtail_device_dlrm STATIC EXCLUDE_FROM_ALL ${device_sources})
-target_link_libraries(swallowtail_device_dlrm PRIVATE swallowtail_options PUBLIC swallowtail_device swallowtail_cuda)
+target_link_libraries(swallowtail_device_dlrm PRIVATE swallowtail_options PUBLIC swallowtail_device swallowtail_cuda
+  PRIVATE swallowtail_nccl)

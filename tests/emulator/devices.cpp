@@ -1,12 +1,21 @@
-// kernels/cuda/devices.h: the emulator is one device.
+// kernels/cuda/devices.h: the emulator is some devices in one memory.
 #include "kernels/cuda/devices.h"
+
+#include <string>
 
 #include "kernels/cuda/device.h"
 #include "tests/emulator/memory.h"
 
-namespace swallowtail::cuda {
+namespace swallowtail {
 
-int device_count() noexcept { return 1; }
+int& emulator::devices() noexcept {
+  thread_local int count = 8;
+  return count;
+}
+
+namespace cuda {
+
+int device_count() noexcept { return emulator::devices(); }
 DeviceFacts device_facts(int) {
   constexpr std::int64_t kMemory = std::int64_t{1} << 30;
   return {.name = "emulated device",
@@ -14,7 +23,9 @@ DeviceFacts device_facts(int) {
           .free_bytes = kMemory - static_cast<std::int64_t>(emulator::bytes_in_use())};
 }
 void use_device(int device) {
-  if (device != 0) throw Failure("the emulator has one device");
+  if (device < 0 || device >= emulator::devices())
+    throw Failure("the emulator has " + std::to_string(emulator::devices()) + " devices");
 }
 
-}  // namespace swallowtail::cuda
+}  // namespace cuda
+}  // namespace swallowtail

@@ -254,6 +254,22 @@ void fill_device(std::byte* device, int byte, std::size_t bytes) {
   if (bytes) std::memset(device, byte, bytes);
 }
 
+void check_sent(const std::byte* device, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
+  host_range(device, bytes, Access::read);
+}
+
+void expect_received(const std::byte* device, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
+  host_range(device, bytes, Access::write);
+  if (bytes) std::memset(memory().device.state + (device - memory().device.base), uninitialised, bytes);
+}
+
+void mark_received(const std::byte* device, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
+  host_range(device, bytes, Access::write);
+}
+
 void begin_shared() {
   auto& m = memory();
   for (const auto& [begin, size] : m.shared_parts) std::memset(m.shared.state + (begin - m.shared.base), 0, size);

@@ -72,6 +72,14 @@ void copy_to_host(void* host, const std::byte* device, std::size_t bytes);
 void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes);
 void fill_device(std::byte* device, int byte, std::size_t bytes);
 std::size_t bytes_in_use() noexcept;
+/// How many devices this thread sees, all of them in this memory; a test may set it.
+int& devices() noexcept;
+
+/// What ranks exchange without a kernel. Sent bytes are checked as those of copy_to_host; where bytes will arrive there
+/// is nothing to read until they are received.
+void check_sent(const std::byte* device, std::size_t bytes);
+void expect_received(const std::byte* device, std::size_t bytes);
+void mark_received(const std::byte* device, std::size_t bytes);
 
 /// Shared memory of the block that runs: kSharedBytes at most.
 inline constexpr std::size_t kSharedBytes = 227 * 1024;

@@ -1,7 +1,8 @@
-// A rank's work on a device, for callers that need not know how: whole training steps where one rank holds all tables
-// (DeviceTrainer), or the dense part alone where tables are spread over ranks (DeviceDense). This header and its room's
-// files beside it are built always; dlrm/ is built with a device (CUDA) or with the emulated one (tests/emulator), and
-// says so by use_devices().
+// A rank's work on a device, for callers that need not know how: whole training steps, where one rank holds all tables
+// or each rank's shards of them lie on its own device (DeviceTrainer), or the dense part alone, where tables stay on
+// the host (DeviceDense).
+// This header and its room's files beside it are built always; dlrm/ is built with a device (CUDA) or with the emulated
+// one (tests/emulator), and says so by use_devices().
 // Errors of all calls: Error (resources) where the device has no memory left or reports a failure.
 #pragma once
 
@@ -24,6 +25,9 @@
 
 namespace swallowtail {
 
+class Communicator;
+class ShardedEmbedding;
+
 struct DeviceModel {
   std::vector<EmbeddingTable> tables;  // in the model's order
   DlrmNetwork network;
@@ -42,23 +46,35 @@ struct DeviceModel {
 /// The host's arrays: checkpoints are read and written there.
 struct HostParameters {
   std::span<float> weights, state, average;  // flat, of the dense parameters; average empty without averaging
-  std::span<TableShard> shards;              // one a table, whole, in the order of its rows
+  std::span<TableShard> shards;              // of this rank; with one rank whole tables, in the order of their rows
 };
 
+/// Batches are this rank's parts; sizes [ranks] are those of all ranks' parts.
 struct DeviceStepInput {
   const Batch& batch;
+  std::span<const std::int64_t> batch_sizes;
   std::int64_t step = 1;
   double rate_factor = 1;
+  bool stop_requested = false;  // on this rank
   const Batch* next = nullptr;  // of the step after it, which stays as it is until then
+  std::span<const std::int64_t> next_sizes{};
+};
+
+struct DeviceScoreInput {
+  const Batch& batch;
+  std::span<const std::int64_t> batch_sizes;
+  std::int64_t step = 0;
+  bool averaged = false;  // of the averaged weights, which settle() has brought up to date
 };
 
 struct DeviceOutcome {
-  double loss_sum = 0;                          // over the samples
+  std::vector<double> losses;                   // [ranks] summed over the samples of each
+  bool stop_requested = false;                  // on any rank
   std::optional<std::int64_t> bad_parameter{};  // the first place of a gradient that is not finite
   struct Row {
     std::int64_t table = 0, row = 0;
   };
-  std::optional<Row> bad_row{};
+  std::optional<Row> bad_row{};       // of this rank's shards
   bool updated = true;                // false: a bad step that was skipped
   std::optional<double> new_scale{};  // the loss scale changed
 };
@@ -71,8 +87,7 @@ class DeviceTrainer {
   virtual DeviceOutcome step(const DeviceStepInput& input) = 0;
   /// Logits of the last step or prediction, [its samples].
   virtual std::vector<float> logits() = 0;
-  /// `averaged`: of the averaged weights, which settle() has brought up to date.
-  virtual std::vector<float> predict(const Batch& batch, bool averaged) = 0;
+  virtual std::vector<float> predict(const DeviceScoreInput& input) = 0;
   virtual void settle(std::int64_t step) = 0;
   /// Steps that were replayed from a recorded graph.
   virtual std::int64_t replayed_steps() const = 0;
@@ -92,11 +107,21 @@ class DeviceDense {
                         std::span<float> gradient) = 0;
 };
 
+/// Ranks that train together, a device each, every one holding its shards of the tables.
+struct DeviceRanksOptions {
+  /// Of this rank, handed over to devices: it exchanges the ids. Outlives the trainer, as do the ranks.
+  ShardedEmbedding& embedding;
+  Communicator& ranks;  // hosts
+  double timeout_s = 300;
+};
+
 struct DeviceBackend {
   int (*count)();  // devices that this process sees
   std::string (*name)(int device);
-  /// Both use `device` for this thread from now on.
+  std::int64_t (*free_bytes)(int device);
+  /// These use `device` for this thread from now on. sharded: collective.
   std::unique_ptr<DeviceTrainer> (*trainer)(const DeviceModel& model, int device);
+  std::unique_ptr<DeviceTrainer> (*sharded)(const DeviceModel& model, const DeviceRanksOptions& ranks, int device);
   std::unique_ptr<DeviceDense> (*dense)(const DeviceModel& model, int device);
   std::vector<DeviceTiming> (*bench)(const DeviceBenchOptions& options, int device);
 };

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
-#include "trainer/embedding/table_options.h"
+#include "trainer/training/bad_loss.h"
 
 namespace swallowtail {
 
@@ -46,16 +47,10 @@ DeviceChoice on_cpu(const Experiment& experiment, const std::string& why) {
 }
 
 /// Numbers that went bad on the device, in the words of the CPU's step.
-[[noreturn]] void throw_bad(const Session& session, const StepInput& input, const DeviceOutcome& outcome,
+[[noreturn]] void throw_bad(Session& session, const StepInput& input, const DeviceOutcome& outcome,
                             const std::vector<float>& logits) {
-  const char* const advice =
-      "lower train.learning_rate, set train.gradient_clip_norm, or look for extreme values in the data";
-  if (!std::isfinite(outcome.loss_sum)) {
-    std::size_t sample = 0;
-    while (sample + 1 < logits.size() && std::isfinite(logits[sample])) ++sample;
-    throw Error{ExitCode::numbers, fmt::format("the loss is not finite in step {} (rank 0)", input.step),
-                session.data.train->origin(input.batch.samples[sample]), advice};
-  }
+  if (!std::ranges::all_of(outcome.losses, [](double loss) { return std::isfinite(loss); }))
+    throw_bad_loss(session, input, outcome.losses, logits);
   if (outcome.bad_parameter) {
     const auto entries = session.dense.entries();
     const auto found = std::ranges::find_if(entries, [&](const DenseParameters::Entry& entry) {
@@ -158,6 +153,34 @@ DeviceModel device_model(Session& session) {
   return model;
 }
 
+/// Bytes of this rank's shards, and of the vectors of a batch of the run's size: once where they are looked up, sent
+/// and received each way. The dense part's room comes to it.
+double device_bytes(Session& session) {
+  double floats = 0, columns = 0;
+  for (const TableShard& shard : session.embedding.shards()) {
+    floats += static_cast<double>(shard.weights.size() + shard.state.size() + shard.average.size() +
+                                  shard.average_step.size());
+    columns += static_cast<double>(shard.shard.cols);
+  }
+  return 4 * (floats + 5 * columns * static_cast<double>(session.experiment.integer("train.batch_size")));
+}
+
+/// Why the tables of several ranks stay on the host, the same on every rank; empty: each rank's shards go to its
+/// device.
+std::string why_tables_stay(Session& session) {
+  Communicator& ranks = session.ranks;
+  enum Obstacle : std::int64_t { nothing, shared_device, memory };
+  const DeviceBackend& backend = *device_backend();
+  Obstacle mine = nothing;
+  if (device_bytes(session) > static_cast<double>(backend.free_bytes(session.choice.device))) mine = memory;
+  if (ranks.node_local_ranks() > backend.count()) mine = shared_device;
+  std::vector<std::int64_t> worst{mine};
+  ranks.all_reduce_max(Tag{"device memory"}, std::span(worst));
+  if (worst[0] == shared_device) return "a machine has more ranks than devices, and NCCL wants one each";
+  if (worst[0] == memory) return "the shards of a rank do not fit its device's memory";
+  return {};
+}
+
 HostParameters host_arrays(Session& session) {
   return {session.dense.weights(), session.dense.state(), session.dense.average(), session.embedding.shards()};
 }
@@ -170,6 +193,12 @@ DeviceChoice choose_device(const Experiment& experiment, Communicator& ranks) {
   const bool must = asked == "cuda";
   const DeviceBackend* const backend = device_backend();
   const int count = backend ? backend->count() : 0;
+  bool all_have_devices = true;  // ranks train alike
+  if (backend && ranks.world_size() > 1) {
+    std::vector<std::int64_t> lacks{count == 0 ? 1 : 0};
+    ranks.all_reduce_max(Tag{"devices"}, std::span(lacks));
+    all_have_devices = lacks[0] == 0;
+  }
   if (count == 0) {
     if (must && !backend)
       throw experiment.error("parallel.device", "parallel.device is cuda, and this program was built without CUDA",
@@ -183,11 +212,10 @@ DeviceChoice choose_device(const Experiment& experiment, Communicator& ranks) {
     if (must) throw *error;
     return on_cpu(experiment, fmt::format("device: cpu ({})", error->fact()));
   }
+  if (!all_have_devices) return on_cpu(experiment, "device: cpu (another rank has no CUDA device)");
   DeviceChoice choice{.on_device = true, .device = place_on_node(ranks) % count};
   choice.name = "cuda: " + backend->name(choice.device);
-  choice.note =
-      fmt::format("device: {}, {}", choice.name,
-                  ranks.world_size() == 1 ? "the whole step" : "the dense part; tables and exchanges on the host");
+  choice.note = fmt::format("device: {}, the whole step", choice.name);  // several ranks: see use_device
   return choice;
 }
 
@@ -206,10 +234,23 @@ void use_device(Session& session) {
     return;
   }
   on_device(session, [&] {
-    if (session.ranks.world_size() > 1)
+    const DeviceBackend& backend = *device_backend();
+    DeviceChoice& choice = session.choice;
+    if (session.ranks.world_size() == 1) {
+      session.device = backend.trainer(model, choice.device);
+      return;
+    }
+    const std::string why = why_tables_stay(session);
+    if (why.empty()) {
+      session.embedding.hand_over_to_devices();
+      const DeviceRanksOptions ranks{session.embedding, session.ranks, session.experiment.number("parallel.timeout_s")};
+      session.device = backend.sharded(model, ranks, choice.device);
+      choice.note = fmt::format("device: {}, the whole step; each rank's shards of the tables in its device's memory",
+                                choice.name);
+    } else {
       session.pass = std::make_unique<DevicePass>(session, model);
-    else
-      session.device = device_backend()->trainer(model, session.choice.device);
+      choice.note = fmt::format("device: {}, the dense part; tables and exchanges on the host ({})", choice.name, why);
+    }
   });
   send_to_device(session);
 }
@@ -217,19 +258,34 @@ void use_device(Session& session) {
 StepOutcome device_train_step(Session& session, const StepInput& input, PhaseClock& clock) {
   clock.begin_step(input.step);
   const auto timed = clock.time(StepPhase::forward_backward);
+  const std::vector<std::int64_t> sizes = session.share.sizes(input.batch_samples);
+  std::vector<std::int64_t> next_sizes;
+  if (input.next) next_sizes = session.share.sizes(input.next->batch_samples);
   const DeviceOutcome done = on_device(session, [&] {
-    return session.device->step(
-        {input.batch, input.step, input.rate_factor, input.next ? &input.next->batch : nullptr});
+    return session.device->step({.batch = input.batch,
+                                 .batch_sizes = sizes,
+                                 .step = input.step,
+                                 .rate_factor = input.rate_factor,
+                                 .stop_requested = input.stop_requested,
+                                 .next = input.next ? &input.next->batch : nullptr,
+                                 .next_sizes = next_sizes});
   });
-  StepOutcome outcome{.loss = done.loss_sum / static_cast<double>(input.batch_samples),
-                      .stop_requested = input.stop_requested,
+  const double loss_sum = std::reduce(done.losses.begin(), done.losses.end());
+  StepOutcome outcome{.loss = loss_sum / static_cast<double>(input.batch_samples),
+                      .stop_requested = done.stop_requested,
                       .skipped = !done.updated};
   if (done.new_scale) outcome.note = fmt::format("loss scale {:g} after step {}", *done.new_scale, input.step);
-  const bool is_bad = !std::isfinite(done.loss_sum) || done.bad_parameter || done.bad_row;
+  const bool is_bad = !std::isfinite(loss_sum) || done.bad_parameter || done.bad_row;
   // A step that only the loss scale made bad is no error: the scale has shrunk.
   if (is_bad && !(outcome.skipped && (session.experiment.text("train.on_nonfinite") == "skip" || done.new_scale)))
     throw_bad(session, input, done, on_device(session, [&] { return session.device->logits(); }));
   return outcome;
+}
+
+std::vector<float> device_predict(Session& session, const Batch& batch, std::int64_t batch_samples, std::int64_t step,
+                                  bool averaged) {
+  const std::vector<std::int64_t> sizes = session.share.sizes(batch_samples);
+  return on_device(session, [&] { return session.device->predict({batch, sizes, step, averaged}); });
 }
 
 void fetch_from_device(Session& session) {

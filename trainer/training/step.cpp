@@ -6,8 +6,9 @@
 #include <string>
 
 #include "parallel/deterministic_reduce.h"
-#include "trainer/training/device_run.h"
 #include "trainer/models/reads_texts.h"
+#include "trainer/training/bad_loss.h"
+#include "trainer/training/device_run.h"
 
 namespace swallowtail {
 
@@ -35,27 +36,6 @@ std::span<const T> part(const std::vector<T>& values, std::int64_t begin, std::i
   return values.empty()
              ? std::span<const T>()
              : std::span(values).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-}
-
-/// The same error on every rank, in the words of the rank that has the first bad chunk.
-[[noreturn]] void throw_bad_loss(Session& session, const StepInput& input, const std::vector<double>& chunk_losses,
-                                 const std::vector<float>& logits) {
-  int owner = 0;
-  std::int64_t bad_chunk = 0;
-  while (std::isfinite(chunk_losses[bad_chunk])) ++bad_chunk;
-  while (session.share.rank_chunks(input.batch_samples, owner).second <= bad_chunk) ++owner;
-  std::string where;
-  if (session.ranks.rank() == owner) {
-    std::size_t sample = 0;
-    while (sample + 1 < logits.size() && std::isfinite(logits[sample])) ++sample;
-    where = session.data.train->origin(input.batch.samples[sample]);
-  }
-  std::int64_t size = static_cast<std::int64_t>(where.size());
-  session.ranks.broadcast(Tag{"bad loss", input.step}, owner, std::as_writable_bytes(std::span(&size, 1)));
-  where.resize(static_cast<std::size_t>(size));
-  session.ranks.broadcast(Tag{"bad loss", input.step}, owner, std::as_writable_bytes(std::span(where)));
-  throw Error{ExitCode::numbers, fmt::format("the loss is not finite in step {} (rank {})", input.step, owner), where,
-              "lower train.learning_rate, set train.gradient_clip_norm, or look for extreme values in the data"};
 }
 
 /// Whether the summed gradient of the dense parameters is not finite. Errors: numbers then, unless such steps are
@@ -219,7 +199,7 @@ torch::Tensor predict_step(Session& session, const Batch& batch, std::int64_t ba
                            bool averaged) {
   const torch::NoGradGuard no_grad;
   if (session.device) {
-    const std::vector<float> logits = session.device->predict(batch, averaged);
+    const std::vector<float> logits = device_predict(session, batch, batch_samples, step, averaged);
     return torch::tensor(logits).view({-1, 1});
   }
   session.embedding.exchange_input(batch, session.share.sizes(batch_samples), step, false);

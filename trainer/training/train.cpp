@@ -92,7 +92,9 @@ void load_best(Session& session, const RunState& state, const fs::path& folder) 
 
 ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
   ordered_json exchange;
-  exchange["algorithm"] = session.embedding.pooled_algorithm();
+  // Vectors in devices' memory go by NCCL; ids, and all else, as chosen.
+  const bool is_on_devices = session.device && session.ranks.world_size() > 1;
+  exchange["algorithm"] = is_on_devices ? std::string_view("nccl") : session.embedding.pooled_algorithm();
   exchange["choice"] = session.embedding.all_to_all().describe();
   exchange["bytes_per_step"] = figures.steps_here > 0 ? figures.bytes_sent / figures.steps_here : 0;
   exchange["exposed_fraction"] = figures.train_seconds > 0 ? figures.exchange_seconds / figures.train_seconds : 0.0;

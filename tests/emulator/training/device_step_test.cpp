@@ -1,144 +1,22 @@
 // A DLRM trained in the emulated device against the CPU's step: loss curve, all weights, all optimizer states, averages
 // and scores, with every optimizer, multi-hot with empty bags, sum and mean.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <map>
-#include <mutex>
-#include <numeric>
-
-#include "parallel/local_communicator.h"
 #include "tests/emulator/memory.h"
-#include "trainer/data/synthetic.h"
-#include "trainer/training/device_run.h"
-#include "trainer/training/scorer.h"
-#include "trainer/training/session.h"
+#include "tests/emulator/training/two_epochs.h"
 
 namespace swallowtail {
 namespace {
 
-constexpr std::int64_t kBatch = 32, kSamples = 150;  // the last of five batches has 22 samples
-
-Experiment experiment_of(const std::vector<std::string>& extra) {
-  return Experiment::parse(
-      "data:\n"
-      "  source: synthetic\n"
-      "  labels: planted\n"
-      "  dense_features: 3\n"
-      "  samples: 150\n"
-      "  test_samples: 40\n"
-      "  id_distribution: zipf\n"
-      "  tables: [{rows: 30, pooling_factor: 2, fixed: false}, {rows: 7}, {rows: 200}]\n"
-      "model: {embedding_dim: 16, bottom_mlp: [24], top_mlp: [20, 12]}\n"
-      "embedding: {optimizer: rowwise_adagrad, learning_rate: 0.05}\n"
-      "train: {batch_size: 32, optimizer: adagrad, learning_rate: 0.01, threads: 1}\n",
-      extra);
-}
-
-using Arrays = std::map<std::string, std::vector<float>>;
-
-struct Outcome {
-  std::vector<double> losses;
-  Arrays arrays;
-  std::vector<double> scores, averaged_scores;
-  std::int64_t replayed = 0;
-  std::string device;
-};
-
-void read_part(Session& session, std::int64_t start, std::int64_t size, Batch& batch) {
-  const auto [begin, end] = session.share.rank_samples(size, session.ranks.rank());
-  std::vector<std::int64_t> samples(static_cast<std::size_t>(end - begin));
-  std::iota(samples.begin(), samples.end(), start + begin);
-  session.data.train->read(samples, batch);
-}
-
-/// Two epochs; `swap`: what a stop and a restart do to the device's arrays between them.
-Outcome train_two_epochs(const Experiment& experiment, int world_size, bool swap = false) {
-  Outcome outcome;
-  std::mutex mutex;
-  run_ranks(world_size, [&](Communicator& ranks) {
-    Data data;
-    data.train = make_synthetic(experiment, 1, "train");
-    data.test = make_synthetic(experiment, 1, "test");
-    Session session(experiment, std::move(data), ranks, choose_device(experiment, ranks));
-    PhaseClock clock;
-    Batch batch, next;
-    std::int64_t step = 0;
-    for (int epoch = 0; epoch < 2; ++epoch) {
-      read_part(session, 0, kBatch, batch);
-      for (std::int64_t start = 0; start < kSamples; start += kBatch) {
-        const std::int64_t size = std::min(kBatch, kSamples - start), after = start + size;
-        StepInput input{batch, size, ++step, 1.0 / static_cast<double>(step)};
-        if (after < kSamples) {
-          read_part(session, after, std::min(kBatch, kSamples - after), next);
-          input.next.emplace(NextBatch{next, std::min(kBatch, kSamples - after)});
-        }
-        const double loss = train_step(session, input, clock).loss;
-        if (ranks.rank() == 0) outcome.losses.push_back(loss);
-        std::swap(batch, next);
-      }
-      if (!swap) continue;
-      fetch_from_device(session);
-      send_to_device(session);
-    }
-    const Scores raw = score(session, *session.data.test, step, false);
-    const Scores averaged = session.averaging ? score(session, *session.data.test, step, true) : Scores{};
-    fetch_from_device(session);
-    const std::scoped_lock lock(mutex);
-    for (const TableShard& shard : session.embedding.shards()) {
-      const std::string& name = session.tables[static_cast<std::size_t>(shard.table)].name;
-      outcome.arrays[name + " rows"].assign(shard.weights.begin(), shard.weights.end());
-      outcome.arrays[name + " state"].assign(shard.state.begin(), shard.state.end());
-      outcome.arrays[name + " average"].assign(shard.average.begin(), shard.average.end());
-    }
-    if (ranks.rank() != 0) return;
-    const auto copy = [&](const char* name, std::span<const float> from) {
-      outcome.arrays[name].assign(from.begin(), from.end());
-    };
-    copy("dense weights", session.dense.weights());
-    copy("dense state", session.dense.state());
-    copy("dense average", session.dense.average());
-    outcome.scores = raw.probabilities;
-    outcome.averaged_scores = averaged.probabilities;
-    if (session.device) outcome.replayed = session.device->replayed_steps();
-    outcome.device = session.choice.name;
-  });
-  return outcome;
-}
-
-/// Largest difference of an array over its largest value.
-double distance(std::span<const float> a, std::span<const float> b) {
-  double largest = 0, worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(a[i])));
-    worst = std::max(worst, std::abs(static_cast<double>(a[i]) - b[i]));
-  }
-  return largest > 0 ? worst / largest : worst;
-}
-
-void expect_equal(const Outcome& cpu, const Outcome& device, double tolerance) {
-  ASSERT_EQ(cpu.losses.size(), device.losses.size());
-  for (std::size_t i = 0; i < cpu.losses.size(); ++i)
-    EXPECT_NEAR(device.losses[i], cpu.losses[i], tolerance * cpu.losses[i]) << "step " << i + 1;
-  for (const auto& [name, array] : cpu.arrays) {
-    const auto found = device.arrays.find(name);
-    ASSERT_TRUE(found != device.arrays.end() && found->second.size() == array.size()) << name;
-    EXPECT_LE(distance(array, found->second), tolerance) << name;
-  }
-  for (std::size_t i = 0; i < cpu.scores.size(); ++i) EXPECT_NEAR(device.scores[i], cpu.scores[i], tolerance);
-  ASSERT_EQ(cpu.averaged_scores.size(), device.averaged_scores.size());
-  for (std::size_t i = 0; i < cpu.averaged_scores.size(); ++i)
-    EXPECT_NEAR(device.averaged_scores[i], cpu.averaged_scores[i], tolerance);
-}
+using testing::expect_equal;
+using testing::Outcome;
+using testing::read_part;
 
 class DeviceStep : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { use_devices(); }
 
-  static Outcome on(const char* device, std::vector<std::string> extra, int world_size = 1, bool swap = false) {
+  static Outcome on(const char* device, std::vector<std::string> extra, const testing::TwoEpochs& how = {}) {
     extra.push_back(std::string("parallel.device=") + device);
-    return train_two_epochs(experiment_of(extra), world_size, swap);
+    return testing::train_two_epochs(testing::small_experiment(extra), how);
   }
   static void compare(const std::vector<std::string>& extra, double tolerance = 1e-5) {
     std::string words;
@@ -188,7 +66,7 @@ TEST_F(DeviceStep, ReplaysRecordedStepsWithTheSameBits) {
 
 TEST_F(DeviceStep, GoesThroughTheHostWithoutAChange) {
   const std::vector<std::string> all{"train.average_decay=0.9", "train.optimizer=adam", "embedding.optimizer=adam"};
-  const Outcome through = on("cuda", all, 1, true), straight = on("cuda", all);
+  const Outcome through = on("cuda", all, {.swap = true}), straight = on("cuda", all);
   EXPECT_EQ(through.losses, straight.losses);
   EXPECT_EQ(through.arrays, straight.arrays);
 }
@@ -211,13 +89,19 @@ TEST_F(DeviceStep, ScalingTheLossByAPowerOfTwoChangesNoBit) {
 }
 
 TEST_F(DeviceStep, DensePartOnSeveralRanksFollowsTheCpusCurve) {
-  // Ranks are threads here and the emulated device is one: they take turns at it. Tables lie whole on one rank each.
+  // Ranks that share a device leave their tables on the host: they take turns at it.
   const std::vector<std::string> parts{"model.linear=true", "embedding.sharding=table_wise", "model.dropout=0.25"};
   for (const int world_size : {2, 3}) {
-    const Outcome device = on("cuda", parts, world_size);
+    const testing::TwoEpochs how{.world_size = world_size,
+                                 .before = [](const Communicator&) { emulator::devices() = 1; }};
+    const Outcome device = on("cuda", parts, how);
     EXPECT_EQ(device.device, "cuda: emulated device");
+    EXPECT_EQ(
+        device.note,
+        "device: cuda: emulated device, the dense part; tables and exchanges on the host (a machine has more ranks "
+        "than devices, and NCCL wants one each)");
     EXPECT_EQ(device.replayed, 0);
-    expect_equal(on("cpu", parts, world_size), device, 1e-5);
+    expect_equal(on("cpu", parts, how), device, 1e-5);
   }
 }
 
@@ -232,20 +116,18 @@ TEST_F(DeviceStep, NumbersThatGoBadAreNamed) {
 }
 
 TEST_F(DeviceStep, SkipsABadStepAndLeavesEverythingAlone) {
-  const Experiment experiment = experiment_of({"parallel.device=cuda", "train.on_nonfinite=skip"});
+  const Experiment experiment = testing::small_experiment({"parallel.device=cuda", "train.on_nonfinite=skip"});
   run_ranks(1, [&](Communicator& ranks) {
-    Data data;
-    data.train = make_synthetic(experiment, 1, "train");
-    Session session(experiment, std::move(data), ranks, choose_device(experiment, ranks));
+    Session session(experiment, testing::small_data(experiment), ranks, choose_device(experiment, ranks));
     PhaseClock clock;
     Batch batch;
-    read_part(session, 0, kBatch, batch);
-    EXPECT_FALSE(train_step(session, {batch, kBatch, 1, 1.0}, clock).skipped);
+    read_part(session, 0, 32, batch);
+    EXPECT_FALSE(train_step(session, {batch, 32, 1, 1.0}, clock).skipped);
     fetch_from_device(session);
     const std::vector<float> before(session.dense.weights().begin(), session.dense.weights().end());
     const auto rows = session.embedding.shards()[0].weights;
     batch.dense[5] = std::numeric_limits<float>::infinity();
-    EXPECT_TRUE(train_step(session, {batch, kBatch, 2, 1.0}, clock).skipped);
+    EXPECT_TRUE(train_step(session, {batch, 32, 2, 1.0}, clock).skipped);
     fetch_from_device(session);
     EXPECT_TRUE(std::ranges::equal(before, session.dense.weights()));
     EXPECT_TRUE(std::ranges::equal(rows, session.embedding.shards()[0].weights));

@@ -59,9 +59,7 @@ const std::vector<Room> kRooms{
      {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/", "trainer/report/"},
      {}},
     // A rank's work on a device: without torch, without files.
-    {"trainer/device/",
-     {"kernels/", "parallel/error.h", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/"},
-     {}},
+    {"trainer/device/", {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h", "trainer/embedding/"}, {}},
     {"trainer/checkpoint/", {"kernels/", "parallel/", "trainer/files/"}, {}},
     {"trainer/export/", {"kernels/", "parallel/", "trainer/config/", "trainer/files/", "trainer/checkpoint/"}, {}},
     // Models know no files and no ranks: of the data, only the batch.

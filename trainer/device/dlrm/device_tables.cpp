@@ -22,7 +22,8 @@ std::vector<double> log_prefix_of(const Averaging& averaging, double decay) {
 
 DeviceTableSet::DeviceTableSet(std::span<const EmbeddingTable> tables, std::int64_t width,
                                const std::function<std::int64_t(std::int64_t)>& column_of,
-                               const std::optional<Averaging>& averaging, double average_decay, cuda::Stream& stream)
+                               const std::optional<Averaging>& averaging, double average_decay, cuda::Stream& stream,
+                               const std::vector<bool>& splits_statistic)
     : tables_(tables.begin(), tables.end()), stream_(stream), averaging_(averaging.has_value()) {
   std::vector<DeviceTable> described;
   std::vector<cuda::RowAverage> row_averages;
@@ -36,12 +37,14 @@ DeviceTableSet::DeviceTableSet(std::span<const EmbeddingTable> tables, std::int6
       held.average_step = cuda::DeviceBuffer<std::int32_t>(table.rows);
       row_averages.push_back({held.average.data(), held.average_step.data()});
     }
-    described.push_back({.rows = held.weights.data(),
-                         .state = held.state.data(),
-                         .row_count = table.rows,
-                         .out_column = column_of(t),
-                         .dim = static_cast<std::int32_t>(table.dim),
-                         .pooling = table.pooling});
+    described.push_back(
+        {.rows = held.weights.data(),
+         .state = held.state.data(),
+         .row_count = table.rows,
+         .out_column = column_of(t),
+         .dim = static_cast<std::int32_t>(table.dim),
+         .pooling = table.pooling,
+         .splits_statistic = !splits_statistic.empty() && splits_statistic[static_cast<std::size_t>(t)]});
   }
   // The row of the pooled vectors may be wider than the last table's end.
   weights_.emplace(described, false, stream);
@@ -128,9 +131,22 @@ cuda::RowAverages DeviceTableSet::averages() const {
 
 void DeviceTableSet::update(const cuda::DeviceBags& bags, const float* gradient, const cuda::StepFacts* facts,
                             unsigned long long* bad_row) {
+  cuda::group_by_row(*weights_, bags, scratch_, stream_);
+  update_with(nullptr, bags, gradient, facts, bad_row);
+}
+
+void DeviceTableSet::find_squares(const cuda::DeviceBags& bags, const float* gradient, float* squares) {
+  cuda::group_by_row(*weights_, bags, scratch_, stream_);
+  cuda::row_squares(*weights_, bags, {.values = gradient, .width = weights_->width()}, {.table_rates = rates_.data()},
+                    scratch_, squares, stream_);
+}
+
+void DeviceTableSet::update_with(const float* mean_squares, const cuda::DeviceBags& bags, const float* gradient,
+                                 const cuda::StepFacts* facts, unsigned long long* bad_row) {
   facts_ = facts;
   if (averaging_) cuda::average_before_update(averages(), bags, stream_);
-  cuda::pooled_lookup_backward(*weights_, bags, gradient, {.table_rates = rates_.data()}, scratch_, bad_row, stream_);
+  cuda::update_grouped_rows(*weights_, bags, {.values = gradient, .width = weights_->width()},
+                            {.table_rates = rates_.data(), .mean_squares = mean_squares}, scratch_, bad_row, stream_);
   if (averaging_) cuda::average_after_update(averages(), bags, stream_);
 }
 
@@ -138,11 +154,12 @@ void DeviceTableSet::settle(std::int64_t step) {
   if (averaging_) cuda::settle_averages(averages(), step, stream_);
 }
 
-DeviceTableSet::Row DeviceTableSet::row_at(unsigned long long through_all) const {
+std::optional<DeviceOutcome::Row> DeviceTableSet::row_at(unsigned long long through_all) const {
+  if (through_all == cuda::kNoBadRow) return {};
   const auto row = static_cast<std::int64_t>(through_all);
   std::int64_t t = 0;
   while (t + 1 < count() && weights_->on_host()[static_cast<std::size_t>(t) + 1].first_row <= row) ++t;
-  return {t, row - weights_->on_host()[static_cast<std::size_t>(t)].first_row};
+  return DeviceOutcome::Row{t, row - weights_->on_host()[static_cast<std::size_t>(t)].first_row};
 }
 
 std::int64_t DeviceTableSet::bytes() const noexcept {

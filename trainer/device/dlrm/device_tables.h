@@ -1,5 +1,5 @@
 // Embedding tables in device memory: one lookup of all of them, one fused backward, their weight averages, and the way
-// between the host's shards and the device. Whole tables in the order of their rows, fp32.
+// between the host's shards and the device. fp32, each a shard as the host has it: rows in the shard's order.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/row_average.h"
 #include "kernels/weight_average.h"
+#include "trainer/device/device_trainer.h"
 #include "trainer/embedding/embedding_table.h"
 #include "trainer/embedding/table_shard.h"
 
@@ -17,12 +18,13 @@ namespace swallowtail {
 
 class DeviceTableSet {
  public:
-  /// column_of: where a table's vector stands in a row of `width` floats of the pooled vectors.
+  /// tables: with the rows, columns (dim) and pooling of what lies here. column_of: where a table's vector stands in a
+  /// row of `width` floats of the pooled vectors. splits_statistic: cuda::DeviceTable's, [tables], or empty: none does.
   DeviceTableSet(std::span<const EmbeddingTable> tables, std::int64_t width,
                  const std::function<std::int64_t(std::int64_t)>& column_of, const std::optional<Averaging>& averaging,
-                 double average_decay, cuda::Stream& stream);
+                 double average_decay, cuda::Stream& stream, const std::vector<bool>& splits_statistic = {});
 
-  /// shards: one a table, each whole and in the order of its rows.
+  /// shards: one a table.
   void upload(std::span<const TableShard> shards);
   /// Into the host's arrays. Rows of shards whose changes are counted (TableShard::changed) are marked where they
   /// differ.
@@ -36,13 +38,16 @@ class DeviceTableSet {
   /// *bad_row as cuda::pooled_lookup_backward.
   void update(const cuda::DeviceBags& bags, const float* gradient, const cuda::StepFacts* facts,
               unsigned long long* bad_row);
+  /// update() in two parts, where tables split their statistic: the squares of cuda::row_squares [ids], and what
+  /// mean_squares their owners have made of them.
+  void find_squares(const cuda::DeviceBags& bags, const float* gradient, float* squares);
+  void update_with(const float* mean_squares, const cuda::DeviceBags& bags, const float* gradient,
+                   const cuda::StepFacts* facts, unsigned long long* bad_row);
   void settle(std::int64_t step);
 
   std::int64_t count() const noexcept { return static_cast<std::int64_t>(tables_.size()); }
-  struct Row {
-    std::int64_t table = 0, row = 0;
-  };
-  Row row_at(unsigned long long through_all) const;
+  /// Of the numbers that update() leaves in *bad_row; nothing where no row was bad.
+  std::optional<DeviceOutcome::Row> row_at(unsigned long long through_all) const;
   std::int64_t bytes() const noexcept;
 
  private:

@@ -8,10 +8,8 @@
 #include <memory>
 #include <optional>
 
-#include "kernels/cuda/dense_update.h"
 #include "trainer/device/device_trainer.h"
-#include "trainer/device/dlrm/dense_arrays.h"
-#include "trainer/device/dlrm/device_dlrm.h"
+#include "trainer/device/dlrm/dense_step.h"
 #include "trainer/device/dlrm/device_tables.h"
 #include "trainer/device/dlrm/input_block.h"
 
@@ -24,23 +22,12 @@ class DlrmTrainer final : public DeviceTrainer {
   void upload(const HostParameters& from) override;
   void download(const HostParameters& to) override;
   DeviceOutcome step(const DeviceStepInput& input) override;
-  std::vector<float> logits() override;
-  std::vector<float> predict(const Batch& batch, bool averaged) override;
+  std::vector<float> logits() override { return dense_.logits(last_samples_); }
+  std::vector<float> predict(const DeviceScoreInput& input) override;
   void settle(std::int64_t step) override;
   std::int64_t replayed_steps() const override { return replayed_steps_; }
 
  private:
-  /// What a step leaves for the host to look at.
-  struct Result {
-    double loss_sum = 0, squares = 0;
-    unsigned long long bad_gradient = 0, bad_pooled = 0, bad_row = 0;
-  };
-  /// The host's words to a step, page-locked, and the device's copy.
-  struct Facts {
-    cuda::PinnedBuffer<cuda::StepFacts> pinned{1};
-    cuda::PinnedBuffer<cuda::Rates> rates;
-    cuda::DeviceBuffer<cuda::StepFacts> device{1};
-  };
   struct Slot {
     InputBlock block;
     cuda::Event arrived;
@@ -50,27 +37,17 @@ class DlrmTrainer final : public DeviceTrainer {
   };
 
   void fill(Slot& slot, const Batch& batch, std::int64_t step);
-  void set_facts(const DeviceStepInput& input);
   void gradients(const InputBlock& block);
   void updates(const InputBlock& block);
-  void fetch_result();
   /// Does `work` from the slot: as it is the first time, recorded from then on.
   void perform(Slot& slot, std::unique_ptr<cuda::Graph>& graph, const std::function<void()>& work);
   void forget_graphs();
-  bool looks_first() const { return model_.skips_bad_steps || scale_.can_shrink(); }
 
   DeviceModel model_;
-  PaddedParameters layout_;
   cuda::Stream stream_, copies_;
-  std::optional<Averaging> averaging_;
-  DeviceDlrm network_;
+  DenseStep dense_;
   DeviceTableSet tables_;
-  DenseArrays dense_;
-  LossScale scale_;
-  Facts facts_;
-  cuda::DeviceBuffer<Result> result_{1};
-  cuda::PinnedBuffer<Result> result_on_host_{1};
-  cuda::SquaresScratch squares_;
+  cuda::PinnedBuffer<cuda::Rates> rates_;
   std::array<Slot, 2> slots_;
   int turn_ = 0;
   InputBlock prediction_;

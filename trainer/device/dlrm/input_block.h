@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "kernels/cuda/embedding.h"
 #include "trainer/data/batch.h"
@@ -11,17 +12,34 @@
 
 namespace swallowtail {
 
+/// The bags that one table on the device looks up.
+struct TableBags {
+  JaggedView ids;  // offsets from 0
+  /// [bags] what a mean divides by, where the bags are parts of longer ones: the weights of their ids then have it in
+  /// them. Empty: nothing of that kind.
+  std::span<const std::int64_t> whole_sizes{};
+};
+
+struct BagSet {
+  std::vector<TableBags> tables;
+  std::int64_t bags = 0;  // of each
+};
+
+/// Where one rank holds all tables: each takes the ids of its feature.
+BagSet bags_of(const Batch& batch, std::span<const EmbeddingTable> tables);
+
 class InputBlock {
  public:
   /// What a recorded graph depends on.
   struct Shape {
-    std::int64_t samples = 0, ids = 0;
+    std::int64_t samples = 0, bags = 0, ids = 0;
     bool has_id_weights = false, has_weights = false;
     bool operator==(const Shape&) const = default;
   };
 
-  /// Packs into the host's side, once what was sent before has been used. True where the device's side moved.
-  bool pack(const Batch& batch, std::span<const EmbeddingTable> tables, std::int64_t dense_features);
+  /// Packs the batch's dense part and `bags` into the host's side, once what was sent before has been used. True where
+  /// the device's side moved.
+  bool pack(const Batch& batch, const BagSet& bags, std::int64_t dense_features);
   void send(cuda::Stream& stream);
 
   const Shape& shape() const noexcept { return shape_; }

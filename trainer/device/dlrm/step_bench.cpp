@@ -95,8 +95,11 @@ void time_step(const DeviceBenchOptions& options, const StepCase& of, std::vecto
   const int warm_up = 5, steps = options.tiny ? 1 : 40;
   for (int step = 1; step <= warm_up + steps; ++step) {
     const auto begin = std::chrono::steady_clock::now();
-    trainer.step(
-        {batches[static_cast<std::size_t>(step % 2)], step, 1.0, &batches[static_cast<std::size_t>(1 - step % 2)]});
+    trainer.step({.batch = batches[static_cast<std::size_t>(step % 2)],
+                  .batch_sizes = {&of.batch, 1},
+                  .step = step,
+                  .next = &batches[static_cast<std::size_t>(1 - step % 2)],
+                  .next_sizes = {&of.batch, 1}});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     if (step > warm_up) seconds.push_back(took.count());
   }
