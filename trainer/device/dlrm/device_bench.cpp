@@ -233,7 +233,7 @@ std::vector<DeviceTiming> time_device(const DeviceBenchOptions& options, int dev
   const DeviceLimits limits = time_limits(options, timings);
   time_embedding(options, limits, timings);
   time_dense_kernels(options, limits, timings);
-  if (wanted(options, "step")) time_steps(options, timings);
+  if (wanted(options, "step")) time_steps(options, device, timings);
   return timings;
 }
 

@@ -15,7 +15,7 @@ DeviceLimits time_limits(const DeviceBenchOptions& options, std::vector<DeviceTi
 void time_embedding(const DeviceBenchOptions& options, const DeviceLimits& limits, std::vector<DeviceTiming>& timings);
 void time_dense_kernels(const DeviceBenchOptions& options, const DeviceLimits& limits,
                         std::vector<DeviceTiming>& timings);
-void time_steps(const DeviceBenchOptions& options, std::vector<DeviceTiming>& timings);
+void time_steps(const DeviceBenchOptions& options, int device, std::vector<DeviceTiming>& timings);
 
 /// All of them on `device`.
 std::vector<DeviceTiming> time_device(const DeviceBenchOptions& options, int device);

@@ -3,12 +3,16 @@
 
 #include <array>
 #include <chrono>
+#include <cmath>
 
 #include "kernels/interaction.h"
 #include "kernels/random.h"
+#include "parallel/local_communicator.h"
 #include "trainer/device/dlrm/device_bench.h"
 #include "trainer/device/dlrm/device_clock.h"
 #include "trainer/device/dlrm/dlrm_trainer.h"
+#include "trainer/device/dlrm/sharded_trainer.h"
+#include "trainer/embedding/table_specs.h"
 
 namespace swallowtail {
 
@@ -77,54 +81,96 @@ Batch batch_of(const StepCase& of, std::uint64_t seed) {
   return batch;
 }
 
-void time_step(const DeviceBenchOptions& options, const StepCase& of, std::vector<DeviceTiming>& timings) {
-  const DeviceModel model = model_of(of);
-  DlrmTrainer trainer(model);
+struct Timed {
+  std::vector<double> seconds;  // of each step, rising
+  double last_loss = 0;
+};
+
+/// Steps from the same first values and over the same batches, whatever the trainer. shards: the tables', all zeros.
+Timed run_steps(DeviceTrainer& trainer, const StepCase& of, const DeviceBenchOptions& options,
+                std::span<TableShard> shards) {
   std::vector<float> weights, state;
-  for (std::int64_t i = 0; i < model.parameters; ++i)
+  for (std::int64_t i = 0; i < model_of(of).parameters; ++i)
     weights.push_back(static_cast<float>(0.02 * random::normal(random::bits(3, 4, static_cast<std::uint64_t>(i)))));
-  std::vector<TableShard> shards(model.tables.size());
-  for (TableShard& shard : shards) {
-    shard.weights.resize(static_cast<std::size_t>(of.rows * of.dim));
-    shard.state.resize(static_cast<std::size_t>(of.rows));
-  }
   trainer.upload({weights, state, {}, shards});
-  shards.clear();
   const std::array batches{batch_of(of, 1), batch_of(of, 2)};
-  std::vector<double> seconds;
+  Timed timed;
   const int warm_up = 5, steps = options.tiny ? 1 : 40;
   for (int step = 1; step <= warm_up + steps; ++step) {
     const auto begin = std::chrono::steady_clock::now();
-    trainer.step({.batch = batches[static_cast<std::size_t>(step % 2)],
-                  .batch_sizes = {&of.batch, 1},
-                  .step = step,
-                  .next = &batches[static_cast<std::size_t>(1 - step % 2)],
-                  .next_sizes = {&of.batch, 1}});
+    const DeviceOutcome outcome = trainer.step({.batch = batches[static_cast<std::size_t>(step % 2)],
+                                                .batch_sizes = {&of.batch, 1},
+                                                .step = step,
+                                                .next = &batches[static_cast<std::size_t>(1 - step % 2)],
+                                                .next_sizes = {&of.batch, 1}});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    if (step > warm_up) seconds.push_back(took.count());
+    timed.last_loss = outcome.losses.front();
+    if (step > warm_up) timed.seconds.push_back(took.count());
   }
-  std::ranges::sort(seconds);
-  DeviceTiming timing = timing_of(fmt::format("step, {}", of.name),
-                                  fmt::format("{} tables x {} rows x {}, B={}", of.tables, of.rows, of.dim, of.batch),
-                                  "M samples/s", static_cast<double>(of.batch), 1e6, seconds);
+  std::ranges::sort(timed.seconds);
+  return timed;
+}
+
+DeviceTiming timing_of_steps(const std::string& name, const StepCase& of, const Timed& timed) {
+  return timing_of(name, fmt::format("{} tables x {} rows x {}, B={}", of.tables, of.rows, of.dim, of.batch),
+                   "M samples/s", static_cast<double>(of.batch), 1e6, timed.seconds);
+}
+
+Timed time_step(const DeviceBenchOptions& options, const StepCase& of, std::vector<DeviceTiming>& timings) {
+  DlrmTrainer trainer(model_of(of));
+  std::vector<TableShard> shards(static_cast<std::size_t>(of.tables));
+  for (TableShard& shard : shards) {
+    shard.weights.assign(static_cast<std::size_t>(of.rows * of.dim), 0.0F);
+    shard.state.assign(static_cast<std::size_t>(of.rows), 0.0F);
+  }
+  Timed timed = run_steps(trainer, of, options, shards);
+  DeviceTiming& timing = timings.emplace_back(timing_of_steps(fmt::format("step, {}", of.name), of, timed));
   timing.limit = of.goal;
   timing.limit_name = of.goal_name;
-  timings.push_back(std::move(timing));
+  return timed;
+}
+
+/// The step of several ranks with one of them, which sends itself all it exchanges: what a device alone can show of it.
+/// Beside the step of one rank, whose loss it must have.
+void time_sharded_step(const DeviceBenchOptions& options, const StepCase& of, int device,
+                       std::vector<DeviceTiming>& timings) {
+  const Timed plain = time_step(options, of, timings);
+  const DeviceTiming beside = timings.back();
+  const auto ranks = make_single_rank();
+  DeviceModel model = model_of(of);
+  for (EmbeddingTable& table : model.tables) table.init = EmbeddingInit::zero;
+  ShardedEmbedding embedding(model.tables, plan_as_asked(table_specs(model.tables), ranks->node_of()), {.exact = false},
+                             *ranks);
+  embedding.hand_over_to_devices();
+  ShardedTrainer trainer(model, {embedding, *ranks}, device);
+  const Timed timed = run_steps(trainer, of, options, embedding.shards());
+  if (!(std::abs(timed.last_loss - plain.last_loss) <= 1e-3 * std::abs(plain.last_loss)))
+    throw cuda::Failure(
+        fmt::format("the step of several ranks ends with the loss {} where that of one rank ends with {}",
+                    timed.last_loss, plain.last_loss));
+  DeviceTiming& timing =
+      timings.emplace_back(timing_of_steps(fmt::format("step of several ranks, one here, {}", of.name), of, timed));
+  timing.limit = beside.value;
+  timing.limit_name = "the step of one rank";
 }
 
 }  // namespace
 
-void time_steps(const DeviceBenchOptions& options, std::vector<DeviceTiming>& timings) {
+void time_steps(const DeviceBenchOptions& options, int device, std::vector<DeviceTiming>& timings) {
   using enum cuda::Precision;
-  if (options.tiny) return time_step(options, {"tiny", 3, 50, 8, 4, {16}, {16}, 12, fp32}, timings);
+  if (options.tiny) return time_sharded_step(options, {"tiny", 3, 50, 8, 4, {16}, {16}, 12, fp32}, device, timings);
   const char* const hugectr = "HugeCTR's per GPU, H100, one-hot (MLPerf v2.1)";
   for (const auto& [name, precision] : {std::pair("one-hot, bf16", bf16), std::pair("one-hot, tf32", tf32)})
     time_step(options, {name, 26, 200000, 128, 13, {512, 256}, {1024, 1024, 512, 256}, 65536, precision, 7.4, hugectr},
               timings);
-  for (const auto& [name, precision] :
-       {std::pair("kaggle, bf16", bf16), std::pair("kaggle, tf32", tf32), std::pair("kaggle, fp32", fp32)})
-    for (const std::int64_t batch : {2048, 32768})
-      time_step(options, {name, 26, 1300000, 16, 13, {512, 256, 64}, {512, 256}, batch, precision}, timings);
+  for (const std::int64_t batch : {2048, 32768}) {
+    const auto kaggle = [&](const char* name, cuda::Precision precision) {
+      return StepCase{name, 26, 1300000, 16, 13, {512, 256, 64}, {512, 256}, batch, precision};
+    };
+    time_step(options, kaggle("kaggle, bf16", bf16), timings);
+    time_step(options, kaggle("kaggle, tf32", tf32), timings);
+    time_sharded_step(options, kaggle("kaggle, fp32", fp32), device, timings);
+  }
 }
 
 }  // namespace swallowtail
