@@ -186,7 +186,7 @@ TEST_F(ShardedStep, ARowThatGoesBadIsNamedByItsOwner) {
   // The decay of a row of more than 1.2 is beyond the numbers; rows are spread, so that their places are not their
   // numbers.
   const auto spoil = [&](Session& session) { train_one(session, 1, 0, false); };
-  const Words words{"data.tables=[{rows: 30, pooling_factor: 4}]", sharding("row_wise"), "embedding.weight_decay=3e38",
+  const Words words{"data.tables=[{rows: 31, pooling_factor: 4}]", sharding("row_wise"), "embedding.weight_decay=3e38",
                     "embedding.init_scale=100", "embedding.optimizer=sgd"};
   Words on_cpu = words, on_device = words;
   on_cpu.emplace_back("parallel.device=cpu");
