@@ -23,7 +23,7 @@ WINDOW, PREFIXES = 20, 512
 SEQUENCE = f"sequence_length: {WINDOW}"
 # name: (epochs here, epochs of RecBole, sections of the experiment)
 MODELS = {
-    "BPR": (20, 5, "model: {type: bpr_mf, embedding_dim: 64}\n"
+    "BPR": (60, 60, "model: {type: bpr_mf, embedding_dim: 64}\n"
                    "embedding: {optimizer: adam, learning_rate: 0.001, init: normal, init_scale: 0.1}\n"
                    "train: {batch_size: 2048, epochs: EPOCHS, threads: THREADS}"),
     "LightGCN": (3, 2, "model: {type: lightgcn, embedding_dim: 64, layers: 3}\n"
