@@ -107,9 +107,9 @@ def rank(options):
         print(f"{users:>8} users, {options.items} items: evaluate took {seconds:.1f} s in all, "
               f"{usage.ru_maxrss / 2**10:.0f} MiB at its peak; {json.loads(out)['metrics']}", flush=True)
         found.append((users, seconds, usage.ru_maxrss))
-    (few, first, small), (many, last, large) = found[0], found[-1]
-    print(f"{(many - few) / (last - first):.0f} users/s; {(large - small) / 2**10:.0f} MiB more for {many - few} more users; "
-          f"100,000 users would take {100000 * (last - first) / (many - few):.0f} s")
+    if len(found) > 1:
+        (few, first, small), (many, last, large) = found[0], found[-1]
+        print(f"{(many - few) / (last - first):.0f} users/s; {(large - small) / 2**10:.0f} MiB more for {many - few} more users")
 
 
 def main():
