@@ -8,6 +8,7 @@ namespace swallowtail::cpu {
 namespace {
 
 constexpr std::int64_t kLanes = 16;
+
 // How rows are read: sixteen values from column d on.
 struct Fp32Row {
   static constexpr std::int64_t kBytes = 4, kHeader = 0;

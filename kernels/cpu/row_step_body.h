@@ -77,36 +77,17 @@ struct Gradient<0> {
   float* floats;
 };
 
-template <int kBlocks>
-[[gnu::always_inline]] inline bool is_finite(const Gradient<kBlocks>& gradient, std::int64_t blocks) {
-  F16 difference = F16::all(0);  // stays zero, or becomes NaN
-  for (std::int64_t b = 0; b < blocks; ++b) difference = difference + (gradient.get(b) - gradient.get(b));
-  return difference.is_finite();
-}
-
-/// The squares of a block, added in fours: what row-wise Adagrad adds one after another.
-[[gnu::always_inline]] inline std::array<float, kLanes / kSquareColumns> squares_in_fours(F16 gradient) {
-  static_assert(kSquareColumns == 4, "add_fours adds four");
-  float fours[kLanes];
-  F16::add_fours(gradient * gradient).store(fours);
-  return {fours[0], fours[4], fours[8], fours[12]};
-}
-
-/// Takes a row's sum of squares into row-wise Adagrad's state; the row's learning rate.
-[[gnu::always_inline]] inline float rowwise_rate(const OptimizerStep& step, float squares, std::int64_t dim,
-                                                 float& state) {
-  state += squares / static_cast<float>(dim);
-  return step.learning_rate / (std::sqrt(state) + step.epsilon);
-}
-
 /// One optimizer step of a row whose gradient has its decay; false, and the row is left alone, where that is not
 /// finite.
 template <int kBlocks, typename Weights>
 [[gnu::always_inline]] inline bool take_step(const Rates& rates, const Weights& weights,
                                              const Gradient<kBlocks>& gradient, float* state, std::int64_t any_dim) {
+  static_assert(kSquareColumns == 4, "add_fours adds four");
   const std::int64_t dim = kBlocks == 0 ? any_dim : kBlocks * kLanes;
   const std::int64_t blocks = kBlocks == 0 ? (dim + kLanes - 1) / kLanes : kBlocks;
-  if (!is_finite(gradient, blocks)) return false;
+  F16 difference = F16::all(0);  // stays zero, or becomes NaN
+  for (std::int64_t b = 0; b < blocks; ++b) difference = difference + (gradient.get(b) - gradient.get(b));
+  if (!difference.is_finite()) return false;
   constexpr bool kWhole = kBlocks > 0;
   // The kind is asked once a row, not once a block.
   const auto each_block = [&](auto stepped) __attribute__((always_inline)) {
@@ -121,9 +102,13 @@ template <int kBlocks, typename Weights>
       break;
     case Optimizer::rowwise_adagrad: {
       float sum = 0;
-      for (std::int64_t b = 0; b < blocks; ++b)
-        for (const float four : squares_in_fours(gradient.get(b))) sum += four;
-      const F16 rate = F16::all(rowwise_rate(rates.step, sum, dim, state[0]));
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        float fours[kLanes];
+        F16::add_fours(gradient.get(b) * gradient.get(b)).store(fours);
+        for (std::int64_t k = 0; k < kLanes; k += kSquareColumns) sum += fours[k];
+      }
+      state[0] += sum / static_cast<float>(dim);
+      const F16 rate = F16::all(rates.step.learning_rate / (std::sqrt(state[0]) + rates.step.epsilon));
       each_block([&](F16 weight, F16 g, std::int64_t, std::int64_t) { return weight - rate * g; });
       break;
     }
