@@ -153,16 +153,36 @@ DeviceModel device_model(Session& session) {
   return model;
 }
 
-/// Bytes of this rank's shards, and of the vectors of a batch of the run's size: once where they are looked up, sent
-/// and received each way. The dense part's room comes to it.
-double device_bytes(Session& session) {
-  double floats = 0, columns = 0;
-  for (const TableShard& shard : session.embedding.shards()) {
+double free_bytes(const Session& session) {
+  return static_cast<double>(device_backend()->free_bytes(session.choice.device));
+}
+
+/// Of this rank's shards, for sure; work space and batches come to it.
+double table_bytes(Session& session) {
+  double floats = 0;
+  for (const TableShard& shard : session.embedding.shards())
     floats += static_cast<double>(shard.weights.size() + shard.state.size() + shard.average.size() +
                                   shard.average_step.size());
-    columns += static_cast<double>(shard.shard.cols);
-  }
-  return 4 * (floats + 5 * columns * static_cast<double>(session.experiment.integer("train.batch_size")));
+  return 4 * floats;
+}
+
+/// Of the vectors that the own shards exchange for a batch of the run's size: once where they are looked up, sent and
+/// received each way.
+double vector_bytes(Session& session) {
+  double columns = 0;
+  for (const TableShard& shard : session.embedding.shards()) columns += static_cast<double>(shard.shard.cols);
+  return 4 * 5 * columns * static_cast<double>(session.experiment.integer("train.batch_size"));
+}
+
+/// Where one rank holds all tables and there is no other place for them. Errors: resources.
+void refuse_tables_that_do_not_fit(Session& session) {
+  const double bytes = table_bytes(session), free = free_bytes(session);
+  if (bytes <= free) return;
+  throw Error{ExitCode::resources,
+              fmt::format("the embedding tables need {:.2f} GiB of device memory and {:.2f} GiB are free",
+                          bytes / 0x1p30, free / 0x1p30),
+              fmt::format("device {}", session.choice.device),
+              "use more ranks, fewer or narrower tables, or parallel.device: cpu"};
 }
 
 /// Why the tables of several ranks stay on the host, the same on every rank; empty: each rank's shards go to its
@@ -170,10 +190,9 @@ double device_bytes(Session& session) {
 std::string why_tables_stay(Session& session) {
   Communicator& ranks = session.ranks;
   enum Obstacle : std::int64_t { nothing, shared_device, memory };
-  const DeviceBackend& backend = *device_backend();
   Obstacle mine = nothing;
-  if (device_bytes(session) > static_cast<double>(backend.free_bytes(session.choice.device))) mine = memory;
-  if (ranks.node_local_ranks() > backend.count()) mine = shared_device;
+  if (table_bytes(session) + vector_bytes(session) > free_bytes(session)) mine = memory;
+  if (ranks.node_local_ranks() > device_backend()->count()) mine = shared_device;
   std::vector<std::int64_t> worst{mine};
   ranks.all_reduce_max(Tag{"device memory"}, std::span(worst));
   if (worst[0] == shared_device) return "a machine has more ranks than devices, and NCCL wants one each";
@@ -237,6 +256,7 @@ void use_device(Session& session) {
     const DeviceBackend& backend = *device_backend();
     DeviceChoice& choice = session.choice;
     if (session.ranks.world_size() == 1) {
+      refuse_tables_that_do_not_fit(session);
       session.device = backend.trainer(model, choice.device);
       return;
     }

@@ -82,8 +82,10 @@ std::vector<float> DenseStep::logits(std::int64_t samples) {
   return logits;
 }
 
-bool is_good(const DeviceOutcome& outcome) {
-  return std::ranges::all_of(outcome.losses, [](double loss) { return std::isfinite(loss); }) && !outcome.bad_parameter;
+bool DenseStep::is_good(const DeviceOutcome& outcome, bool overflowed) const {
+  // Where the loss scale may be at fault, a pooled gradient that overflowed counts too.
+  return std::ranges::all_of(outcome.losses, [](double loss) { return std::isfinite(loss); }) &&
+         !outcome.bad_parameter && !(scale_.is_dynamic() && overflowed);
 }
 
 }  // namespace swallowtail

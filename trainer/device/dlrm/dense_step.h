@@ -51,6 +51,8 @@ class DenseStep {
   const Result& result() const noexcept { return *result_on_host_.data(); }
   DeviceOutcome outcome() const;
   bool overflowed() const;  // a pooled gradient; known where looks_first()
+  /// Whether the step may update anything, by what is known of it before. overflowed: a pooled gradient, of any rank.
+  bool is_good(const DeviceOutcome& outcome, bool overflowed) const;
   std::vector<float> logits(std::int64_t samples);
 
  private:
@@ -70,8 +72,5 @@ class DenseStep {
   cuda::PinnedBuffer<Result> result_on_host_{1};
   cuda::SquaresScratch squares_;
 };
-
-/// Whether numbers went bad before the tables' update.
-bool is_good(const DeviceOutcome& outcome);
 
 }  // namespace swallowtail

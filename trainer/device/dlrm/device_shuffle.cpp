@@ -38,6 +38,7 @@ void DeviceShuffle::start(std::int64_t step, cuda::Stream& work) {
   ranks_.follow(work);
   pending_ = ranks_.communicator().start_all_to_all({options_.operation, step, options_.layout},
                                                     {send_.span(), send_.offsets}, {recv_.span(), recv_.offsets});
+  bytes_sent_ += bytes_;
   if (!options_.overlap) wait();
 }
 

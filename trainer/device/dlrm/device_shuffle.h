@@ -39,9 +39,9 @@ class DeviceShuffle {
   /// Later work on `work` sees what has arrived.
   void finish(cuda::Stream& work);
 
-  /// Bytes to other ranks in each shuffle; and seconds, of all so far, that the host waited for data of others once
-  /// this device had packed its own.
-  std::int64_t bytes() const noexcept { return bytes_; }
+  /// Of all shuffles so far: bytes to other ranks, and seconds that the host waited for data of others once this device
+  /// had packed its own.
+  std::int64_t bytes_sent() const noexcept { return bytes_sent_; }
   double exposed_seconds() const noexcept { return exposed_seconds_; }
 
  private:
@@ -58,7 +58,7 @@ class DeviceShuffle {
   DeviceRanks& ranks_;
   Side send_, recv_;
   std::unique_ptr<Pending> pending_;
-  std::int64_t bytes_ = 0;
+  std::int64_t bytes_ = 0, bytes_sent_ = 0;  // to other ranks, of a shuffle and of all
   double exposed_seconds_ = 0;
 };
 

@@ -101,8 +101,7 @@ DeviceOutcome DlrmTrainer::step(const DeviceStepInput& input) {
   outcome.losses = {dense_.result().loss_sum};
   outcome.stop_requested = input.stop_requested;
   if (looks) {
-    // Where the scale may be at fault, a pooled gradient that overflowed counts too.
-    outcome.updated = is_good(outcome) && !(dense_.scale().is_dynamic() && dense_.overflowed());
+    outcome.updated = dense_.is_good(outcome, dense_.overflowed());
     if (outcome.updated) {
       perform(slot, slot.second, [&] {
         updates(slot.block);

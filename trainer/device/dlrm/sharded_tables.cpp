@@ -29,6 +29,8 @@ ShardedTables::ShardedTables(const ShardedEmbedding& embedding, DeviceDlrm& netw
       tables_(
           held_tables(), column_.back(), [this](std::int64_t s) { return column_[static_cast<std::size_t>(s)]; },
           averaging, embedding.options().average_decay, stream, splits()),
+      any_splits_(std::ranges::any_of(std::views::iota(std::int64_t{0}, std::ssize(embedding.tables())),
+                                      [&](std::int64_t t) { return embedding.splits_row_statistic(t); })),
       forward_({"pooled vectors", embedding.options().forward, embedding.layout().hash, embedding.options().overlap},
                ranks),
       backward_(
@@ -101,29 +103,25 @@ void ShardedTables::describe_forward() {
         send.push_back({rank, vectors_.data() + first_sample_[static_cast<std::size_t>(rank)] * width + column_[s],
                         width, sizes_[static_cast<std::size_t>(rank)], held(self)[s].shard.cols});
 
-  // Divided tables: how many parts each has, and where they stand.
+  // Divided tables: where the parts of each stand, and what their sums are.
   const std::size_t count = embedding_.tables().size();
-  std::vector<std::int64_t> first_part(count, 0);
-  std::int64_t floats = 0;
-  std::vector<cuda::PartialSum> sums;
-  for (std::size_t t = 0; t < count; ++t) {
+  std::vector<std::int64_t> first_part(count + 1, 0);
+  const auto parts_of = [&](std::size_t t) {
     const auto& shards = embedding_.plan().tables[t].shards;
-    const EmbeddingTable& table = embedding_.tables()[t];
-    if (shards.front().rows == table.rows) continue;
-    first_part[t] = floats;
-    sums.push_back({.count = std::ssize(shards),
-                    .vectors = samples,
-                    .cols = table.dim,
-                    .out = network_.pooled() + network_.column_of(static_cast<std::int64_t>(t)),
-                    .stride = network_.width()});
-    floats += std::ssize(shards) * samples * table.dim;
-  }
-  parts_.reserve(floats);
-  std::int64_t next = 0;
-  for (cuda::PartialSum& sum : sums) {
-    sum.parts = parts_.data() + next;
-    next += sum.count * sum.vectors * sum.cols;
-  }
+    return shards.front().rows == embedding_.tables()[t].rows ? 0 : std::ssize(shards);
+  };
+  for (std::size_t t = 0; t < count; ++t)
+    first_part[t + 1] = first_part[t] + parts_of(t) * samples * embedding_.tables()[t].dim;
+  parts_.reserve(first_part.back());
+  std::vector<cuda::PartialSum> sums;
+  for (std::size_t t = 0; t < count; ++t)
+    if (parts_of(t) > 0)
+      sums.push_back({.parts = parts_.data() + first_part[t],
+                      .count = parts_of(t),
+                      .vectors = samples,
+                      .cols = embedding_.tables()[t].dim,
+                      .out = network_.pooled() + network_.column_of(static_cast<std::int64_t>(t)),
+                      .stride = network_.width()});
   pools_.emplace(sums, stream_);
 
   for (int rank = 0; rank < ranks_.world_size(); ++rank)
@@ -160,7 +158,6 @@ void ShardedTables::describe_backward() {
 void ShardedTables::start_lookup(const cuda::DeviceBags& bags, bool averaged, std::int64_t step) {
   tables_.lookup(bags, averaged, vectors_.data());
   forward_.start(step, stream_);
-  bytes_sent_ += forward_.bytes();
 }
 
 void ShardedTables::finish_lookup() {
@@ -168,17 +165,11 @@ void ShardedTables::finish_lookup() {
   cuda::add_parts(*pools_, stream_);
 }
 
-void ShardedTables::start_gradient(std::int64_t step) {
-  backward_.start(step, stream_);
-  bytes_sent_ += backward_.bytes();
-}
+void ShardedTables::start_gradient(std::int64_t step) { backward_.start(step, stream_); }
 
 void ShardedTables::update(const cuda::DeviceBags& bags, const cuda::StepFacts* facts, std::int64_t step,
                            unsigned long long* bad_row) {
-  const bool any_splits =
-      std::ranges::any_of(std::views::iota(std::size_t{0}, embedding_.tables().size()),
-                          [&](std::size_t t) { return embedding_.splits_row_statistic(static_cast<std::int64_t>(t)); });
-  if (!any_splits) return tables_.update(bags, vectors_.data(), facts, bad_row);
+  if (!any_splits_) return tables_.update(bags, vectors_.data(), facts, bad_row);
   squares_.reserve(bags.ids);
   cuda::zero(squares_.data(), bags.ids, stream_);  // places where no row begins travel too
   tables_.find_squares(bags, vectors_.data(), squares_.data());
@@ -226,7 +217,6 @@ const float* ShardedTables::share_squares(std::int64_t ids, std::int64_t step) {
                     .scale = 1.0F / static_cast<float>(of.dim)});
   squares_shuffle_.describe(send, recv, stream_);
   squares_shuffle_.start(step, stream_);
-  bytes_sent_ += squares_shuffle_.bytes();
   squares_shuffle_.finish(stream_);
   cuda::add_parts(cuda::PartialSums(sums, stream_), stream_);
   return mean_squares_.data();
@@ -238,6 +228,10 @@ std::optional<DeviceOutcome::Row> ShardedTables::row_at(unsigned long long throu
   const HeldShard& of = held(ranks_.rank())[static_cast<std::size_t>(found->table)];
   const RowOrder& order = embedding_.plan().tables[static_cast<std::size_t>(of.table)].order;
   return DeviceOutcome::Row{of.table, order.row_at(of.shard.first_row + found->row)};
+}
+
+std::int64_t ShardedTables::bytes_sent() const noexcept {
+  return forward_.bytes_sent() + backward_.bytes_sent() + squares_shuffle_.bytes_sent();
 }
 
 double ShardedTables::exposed_seconds() const noexcept {

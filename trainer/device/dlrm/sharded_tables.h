@@ -40,7 +40,7 @@ class ShardedTables {
   /// Table of the model and row of the table. Of what update() has left in *bad_row.
   std::optional<DeviceOutcome::Row> row_at(unsigned long long through_all) const;
 
-  std::int64_t bytes_sent() const noexcept { return bytes_sent_; }  // to other ranks, of all so far
+  std::int64_t bytes_sent() const noexcept;  // to other ranks, of all so far
   double exposed_seconds() const noexcept;
 
  private:
@@ -59,6 +59,7 @@ class ShardedTables {
   cuda::Stream& stream_;
   std::vector<std::int64_t> column_;  // [own shards + 1] where their vectors stand in a row of vectors_
   DeviceTableSet tables_;
+  bool any_splits_;  // a table's row-wise statistic, here or on other ranks
   DeviceShuffle forward_, backward_, squares_shuffle_;
   std::vector<std::int64_t> sizes_, first_sample_;  // [P], [P + 1] of the shapes that are described
   const float *pooled_ = nullptr, *pooled_gradient_ = nullptr;
@@ -66,7 +67,6 @@ class ShardedTables {
   cuda::DeviceBuffer<float> parts_;    // of tables whose rows are divided: [table][part, own samples, dim]
   std::optional<cuda::PartialSums> pools_;
   cuda::DeviceBuffer<float> squares_, square_parts_, mean_squares_;
-  std::int64_t bytes_sent_ = 0;
 };
 
 }  // namespace swallowtail

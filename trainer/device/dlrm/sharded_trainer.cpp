@@ -117,8 +117,7 @@ DeviceOutcome ShardedTrainer::step(const DeviceStepInput& input) {
     stream_.wait();
     outcome.bad_parameter = dense_.outcome().bad_parameter;
   }
-  // Where the loss scale may be at fault, a pooled gradient that overflowed counts too. The same on every rank.
-  outcome.updated = is_good(outcome) && !(looks && dense_.scale().is_dynamic() && overflowed);
+  outcome.updated = dense_.is_good(outcome, overflowed);  // the same on every rank
   tables_.finish_gradient();
   if (outcome.updated) {
     tables_.update(slot.block.bags(), dense_.facts(), input.step, dense_.bad_row());
