@@ -24,8 +24,8 @@ SEQUENCE = f"sequence_length: {WINDOW}"
 # name: (epochs here, epochs of RecBole, sections of the experiment)
 MODELS = {
     "BPR": (60, 60, "model: {type: bpr_mf, embedding_dim: 64}\n"
-                   "embedding: {optimizer: adam, learning_rate: 0.001, init: normal, init_scale: 0.1}\n"
-                   "train: {batch_size: 2048, epochs: EPOCHS, threads: THREADS}"),
+                    "embedding: {optimizer: adam, learning_rate: 0.001, init: normal, init_scale: 0.1}\n"
+                    "train: {batch_size: 2048, epochs: EPOCHS, threads: THREADS}"),
     "LightGCN": (3, 2, "model: {type: lightgcn, embedding_dim: 64, layers: 3}\n"
                        "embedding: {optimizer: adam, learning_rate: 0.005, weight_decay: 1e-4, init_scale: 0.1}\n"
                        "train: {batch_size: 2048, epochs: EPOCHS, threads: THREADS}"),

@@ -17,7 +17,7 @@
 
 namespace swallowtail {
 
-/// Numbers external ids as they come; ids() sorts them afterwards.
+/// Numbers external ids as they come; sorted() orders them afterwards.
 class IdNumbers {
  public:
   IdNumbers() = default;
