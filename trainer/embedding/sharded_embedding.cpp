@@ -165,7 +165,7 @@ std::int64_t ShardedEmbedding::vector_bytes_a_peer(Wire wire) const {
   return wire_bytes(wire, samples, static_cast<std::int64_t>(floats)) / peers;
 }
 
-/// Zeros of this batch's shapes, [table][vectors, dim].
+/// Room for this batch's shapes, [table][vectors, dim], without values.
 void ShardedEmbedding::size_vectors() {
   table_start_.assign(1, 0);
   for (const EmbeddingTable& table : tables_) {
@@ -173,8 +173,8 @@ void ShardedEmbedding::size_vectors() {
         table.pooling == Pooling::none ? std::ssize(current_.batch().ids[table.feature].values) : current_.batch().size;
     table_start_.push_back(table_start_.back() + vectors * table.dim);
   }
-  pooled_.assign(static_cast<std::size_t>(table_start_.back()), 0.0F);
-  gradient_.assign(static_cast<std::size_t>(table_start_.back()), 0.0F);
+  pooled_.resize(static_cast<std::size_t>(table_start_.back()));
+  gradient_.resize(static_cast<std::size_t>(table_start_.back()));
 }
 
 void ShardedEmbedding::finish_lookup() {
@@ -210,7 +210,8 @@ void ShardedEmbedding::finish_lookup() {
   pool_arrived_rows();
 }
 
-/// What this rank's samples need of its own shards, copies of data-parallel tables among them.
+/// What this rank's samples need of its own shards, copies of data-parallel tables among them; zeros of the tables that
+/// arrive in parts.
 void ShardedEmbedding::look_up_own() {
   struct Lookup {
     TableView rows;
@@ -219,6 +220,7 @@ void ShardedEmbedding::look_up_own() {
     float* out;
   };
   std::vector<Lookup> lookups;
+  std::vector<bool> is_whole(tables_.size(), false);
   std::int64_t work = 0;
   const auto& own = layout_.shards[static_cast<std::size_t>(exchange_.rank())];
   for (std::size_t s = 0; s < own.size(); ++s) {
@@ -235,8 +237,11 @@ void ShardedEmbedding::look_up_own() {
                        bags,
                        table.pooling,
                        pooled(own[s].table).data()});
+    is_whole[static_cast<std::size_t>(own[s].table)] = true;
     work += work_of(std::ssize(ids.values), table.dim);
   }
+  for (std::size_t t = 0; t < tables_.size(); ++t)
+    if (!is_whole[t]) std::ranges::fill(pooled(static_cast<std::int64_t>(t)), 0.0F);
 #pragma omp parallel if (work >= kWorkForThreads)
   for (const Lookup& of : lookups) {  // each thread takes its bags of every table
     const std::int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads(), bags = of.bags.bags();

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/huge_pages.h"
 #include "kernels/weight_average.h"
 #include "kernels/wire.h"
 #include "parallel/communicator.h"
@@ -86,7 +87,7 @@ class ShardedEmbedding {
   void finish_lookup();
   /// [B_local, dim of t], or [ids, dim] without pooling; valid until the next lookup.
   std::span<float> pooled(std::int64_t table) { return part(pooled_, table); }
-  /// The same shape, zero after lookup; to be written by the model's backward, valid until update.
+  /// The same shape; to be written by the model's backward, all of it, valid until update.
   std::span<float> pooled_gradient(std::int64_t table) { return part(gradient_, table); }
   void exchange_gradient() {
     start_gradient();
@@ -111,7 +112,7 @@ class ShardedEmbedding {
   std::string_view pooled_algorithm() const { return all_to_all().chosen(forward_.expected_a_peer).name; }
 
  private:
-  std::span<float> part(std::vector<float>& of, std::int64_t table) {
+  std::span<float> part(HugeVector<float>& of, std::int64_t table) {
     return std::span(of).subspan(static_cast<std::size_t>(table_start_[table]),
                                  static_cast<std::size_t>(table_start_[table + 1] - table_start_[table]));
   }
@@ -148,15 +149,15 @@ class ShardedEmbedding {
 
   std::vector<TableShard> shards_;         // as layout_.shards of this rank
   std::vector<std::int64_t> table_start_;  // [tables + 1] first float within pooled_ and gradient_
-  std::vector<float> pooled_, gradient_;   // [table][B_local or ids, dim]
+  HugeVector<float> pooled_, gradient_;    // [table][B_local or ids, dim]
   bool averaged_ = false;                  // of the lookup under way
   Traffic forward_, backward_, squares_;   // the bytes in the order [rank][shard there]
   std::unique_ptr<Pending> forward_pending_, backward_pending_;
   std::vector<float> scratch_;  // one shard's vectors between arithmetic and wire
   /// Exact mode: where the rows of a bag arrived, by table that needs it, [ids of its feature].
   std::vector<std::vector<const float*>> arrived_rows_;
-  std::vector<float> arrived_;          // decoded rows that arrived_rows_ points to
-  std::vector<Workspace> workspaces_;   // [thread]
+  std::vector<float> arrived_;         // decoded rows that arrived_rows_ points to
+  std::vector<Workspace> workspaces_;  // [thread]
 };
 
 }  // namespace swallowtail

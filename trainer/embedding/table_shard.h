@@ -19,10 +19,10 @@ struct TableShard {
   std::int64_t table = 0;  // index among the model's tables
   Shard shard;
   RowOrder order;
-  HugeVector<float> weights;              // [rows, cols]
-  HugeVector<float> state;                // [rows, sparse_state_width(cols)]
-  HugeVector<float> average;              // [rows, cols], or empty without averaging
-  HugeVector<std::int64_t> average_step;  // [rows] the step up to which `average` is true
+  TableVector<float> weights;              // [rows, cols]
+  TableVector<float> state;                // [rows, sparse_state_width(cols)]
+  TableVector<float> average;              // [rows, cols], or empty without averaging
+  TableVector<std::int64_t> average_step;  // [rows] the step up to which `average` is true
   /// [rows] 1 where anything of the row changed since these were set to 0, for incremental checkpoints; empty: nobody
   /// asks.
   std::vector<std::uint8_t> changed;

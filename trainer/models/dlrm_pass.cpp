@@ -21,7 +21,7 @@ void copy_rows(std::int64_t rows, const float* from, std::int64_t from_stride, f
   for (std::int64_t row = 0; row < rows; ++row) std::copy_n(from + row * from_stride, columns, to + row * to_stride);
 }
 
-void grow(std::vector<float>& buffer, std::int64_t size) {
+void grow(auto& buffer, std::int64_t size) {
   if (std::ssize(buffer) < size) buffer.assign(static_cast<std::size_t>(size), 0.0F);
 }
 

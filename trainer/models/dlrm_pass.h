@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/huge_pages.h"
 #include "trainer/models/plain_mlp.h"
 
 namespace swallowtail {
@@ -44,13 +45,13 @@ class DlrmPass : public DensePass {
   PlainMlp top_;
   DenseInput input_;
   int threads_ = 1;
-  std::int64_t bottom_end_ = 0;                    // rows below have their first vector
-  bool is_fresh_ = false;                          // no part of this step has been trained, and input.fresh
-  std::vector<float> dense_;                       // [samples, padded(dense)]
-  std::vector<float> first_, first_gradient_;      // [samples, padded(dim)] the bottom's vector
-  std::vector<float> crossed_, crossed_gradient_;  // [samples, padded(width)]
-  std::vector<float> logit_gradients_;             // [samples]
-  std::vector<float> top_gradient_;                // [samples, padded(1)]
+  std::int64_t bottom_end_ = 0;                   // rows below have their first vector
+  bool is_fresh_ = false;                         // no part of this step has been trained, and input.fresh
+  std::vector<float> dense_;                      // [samples, padded(dense)]
+  std::vector<float> first_, first_gradient_;     // [samples, padded(dim)] the bottom's vector
+  HugeVector<float> crossed_, crossed_gradient_;  // [samples, padded(width)]
+  std::vector<float> logit_gradients_;            // [samples]
+  std::vector<float> top_gradient_;               // [samples, padded(1)]
 };
 
 }  // namespace swallowtail

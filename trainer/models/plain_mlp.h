@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/huge_pages.h"
 #include "trainer/models/dense_pass.h"
 #include "trainer/models/layers.h"
 
@@ -60,8 +61,8 @@ class PlainMlp {
     const float* weight = nullptr;           // [out, in]
     const float* bias = nullptr;             // [out]
     std::vector<float> wide_weight;          // [out, padded(in)], where `wide`
-    std::vector<float> output, mask;         // [rows, padded(out)]; mask [rows, out]: dropout's, or empty
-    std::vector<float> gradient;             // [rows, padded(out)] of the output
+    HugeVector<float> output, mask;          // [rows, padded(out)]; mask [rows, out]: dropout's, or empty
+    HugeVector<float> gradient;              // [rows, padded(out)] of the output
     std::vector<float> scratch;              // where the weight gradient is computed, where that is not in place
     std::vector<std::vector<float>> biases;  // [thread][out]
     float *weight_gradient = nullptr, *bias_gradient = nullptr;

@@ -173,7 +173,7 @@ class Runner {
       const TableShard* shard = own == shards.end() ? nullptr : &*own;
       const bool is_copy = sharding == Sharding::data_parallel && session_.ranks.rank() != 0;
       // `planes` runs of the shard's columns a row; 0: one value a row, which every column shard holds alike.
-      const auto array = [&](const std::string& name, std::int64_t planes, const HugeVector<float>* values) {
+      const auto array = [&](const std::string& name, std::int64_t planes, const TableVector<float>* values) {
         const std::int64_t width = planes == 0 ? 1 : planes * table.dim;
         whole(fmt::format("table {} {}", table.name, name), table.rows * width, [&](std::vector<double>& out) {
           if (!shard || is_copy || (planes == 0 && shard->shard.first_col != 0)) return;

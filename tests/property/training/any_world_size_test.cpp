@@ -61,7 +61,7 @@ Outcome train_steps(const std::vector<std::string>& extra, int world_size) {
     const std::scoped_lock lock(mutex);
     for (const TableShard& shard : session.embedding.shards()) {
       const EmbeddingTable& table = session.tables[static_cast<std::size_t>(shard.table)];
-      const auto place = [&](std::vector<float>& whole, const HugeVector<float>& part) {
+      const auto place = [&](std::vector<float>& whole, const TableVector<float>& part) {
         whole.resize(static_cast<std::size_t>(table.rows * table.dim));
         for (std::int64_t i = 0; i < shard.shard.rows; ++i)
           std::copy_n(part.data() + i * shard.shard.cols, shard.shard.cols,

@@ -127,7 +127,7 @@ TEST(DlrmGolden, LogitsAndGradients) {
           EXPECT_NEAR(logits.data_ptr<float>()[b - begin], golden()["logits"][b].get<double>(), 1e-6 * 0.2)
               << "sample " << b;
 
-        std::vector<HugeVector<float>> before;
+        std::vector<TableVector<float>> before;
         for (const TableShard& shard : session.embedding.shards()) before.push_back(shard.weights);
         EXPECT_NEAR(one_step(session, 1).loss, golden()["loss"].get<double>(), 1e-6);
         for (const auto& entry : session.dense.entries())

@@ -35,7 +35,7 @@ TEST(WeightAverage, IsTheAverageOfEveryStepForRestingRowsToo) {
     data.train = make_synthetic(experiment, 1, "train");
     Session session(experiment, std::move(data), ranks);
     TableShard& shard = session.embedding.shards()[0];
-    const HugeVector<float> first = shard.weights;
+    const TableVector<float> first = shard.weights;
     std::vector<double> dense(session.dense.weights().begin(), session.dense.weights().end());
     std::vector<double> table(shard.weights.begin(), shard.weights.end());
     const Averaging averaging(0.7);
