@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::int64_t kNarrow = 64;     // inputs up to here: BLAS is faster at the transposed weight gradient
 constexpr std::int64_t kWideRows = 512;  // from here on padded rows gain more than copying them costs
-constexpr std::int64_t kOutputs = 16;    // that threads deal out together
+constexpr std::int64_t kOutputs = 16;    // or inputs, that threads deal out together
+constexpr std::int64_t kManyInputs = 8;  // an output: then each thread packs its own inputs, in place of all of them
 
 SWALLOWTAIL_EACH_ISA void add_bias(float* y, const float* bias, std::int64_t columns) {
   for (std::int64_t j = 0; j < columns; ++j) y[j] += bias[j];
@@ -171,39 +172,43 @@ void PlainMlp::weight_gradients(const RowRange& rows, int of, const float* x, co
   const std::int64_t count = rows.end - rows.begin;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
-    const auto [first, end] = part_of(0, layer.out, kOutputs, rows.thread, of);
-    if (first == end) continue;
-    const std::int64_t in = padded(layer.in), out = padded(layer.out), outputs = end - first;
-    const float* from = (i == 0 ? x : layers_[i - 1].output.data()) + rows.begin * in;
+    const Part own = part_of(0, layer.out, kOutputs, rows.thread, of);
+    const bool by_inputs = !layer.transposed && layer.in >= kManyInputs * layer.out;
+    const Part outputs = by_inputs ? Part{0, layer.out} : own;
+    const Part inputs = by_inputs ? part_of(0, layer.in, kOutputs, rows.thread, of) : Part{0, layer.in};
+    const std::int64_t in = padded(layer.in), out = padded(layer.out);
+    const std::int64_t m = outputs.end - outputs.begin, n = inputs.end - inputs.begin;
+    const float* from = (i == 0 ? x : layers_[i - 1].output.data()) + rows.begin * in + inputs.begin;
     const float* gradient =
-        (i + 1 == layers_.size() ? output_gradient : layer.gradient.data()) + rows.begin * out + first;
-    float* to = layer.weight_gradient + first * layer.in;
+        (i + 1 == layers_.size() ? output_gradient : layer.gradient.data()) + rows.begin * out + outputs.begin;
+    float* to = layer.weight_gradient + outputs.begin * layer.in + inputs.begin;
     if (layer.transposed) {
-      gemm(true, false, layer.in, outputs, count, from, in, gradient, out, false, layer.scratch.data() + first,
-           layer.out);
-      for (std::int64_t o = 0; o < outputs; ++o)
-        for (std::int64_t c = 0; c < layer.in; ++c) {
-          const float value = layer.scratch[static_cast<std::size_t>(c * layer.out + first + o)];
+      float* turned = layer.scratch.data() + outputs.begin;
+      gemm(true, false, n, m, count, from, in, gradient, out, false, turned, layer.out);
+      for (std::int64_t o = 0; o < m; ++o)
+        for (std::int64_t c = 0; c < n; ++c) {
+          const float value = turned[c * layer.out + o];
           to[o * layer.in + c] = adds_ ? to[o * layer.in + c] + value : value;
         }
     } else if (layer.wide) {
-      float* wide = layer.scratch.data() + first * in;
-      gemm(true, false, outputs, in, count, gradient, out, from, in, false, wide, in);
-      for (std::int64_t o = 0; o < outputs; ++o) {
+      float* wide = layer.scratch.data() + outputs.begin * in + inputs.begin;
+      gemm(true, false, m, by_inputs ? n : in, count, gradient, out, from, in, false, wide, in);
+      for (std::int64_t o = 0; o < m; ++o) {
         if (adds_)
-          add(to + o * layer.in, wide + o * in, layer.in);
+          add(to + o * layer.in, wide + o * in, n);
         else
-          std::copy_n(wide + o * in, layer.in, to + o * layer.in);
+          std::copy_n(wide + o * in, n, to + o * layer.in);
       }
     } else {
-      gemm(true, false, outputs, layer.in, count, gradient, out, from, in, adds_, to, layer.in);
+      gemm(true, false, m, n, count, gradient, out, from, in, adds_, to, layer.in);
     }
-    if (!adds_) std::fill_n(layer.bias_gradient + first, outputs, 0.0F);
+    const auto biases = own.end - own.begin;
+    if (!adds_) std::fill_n(layer.bias_gradient + own.begin, biases, 0.0F);
     for (std::size_t thread = 0; thread < has_part_.size(); ++thread) {
       if (!has_part_[thread]) continue;
-      float* part = layer.biases[thread].data() + first;
-      add(layer.bias_gradient + first, part, outputs);
-      std::fill_n(part, outputs, 0.0F);
+      float* part = layer.biases[thread].data() + own.begin;
+      add(layer.bias_gradient + own.begin, part, biases);
+      std::fill_n(part, biases, 0.0F);
     }
   }
 }
