@@ -63,4 +63,9 @@ void copy_columns(const Extent& extent, const Strided& from, const Strided& to, 
   if (count > 0) launch<kBlockThreads>(grid_for(count), 0, stream, CopyColumns{extent, from, to});
 }
 
+void sum_columns(const Extent& extent, const Strided& a, const Strided& b, const Strided& to, Stream& stream) {
+  const std::int64_t count = extent.rows * extent.columns;
+  if (count > 0) launch<kBlockThreads>(grid_for(count), 0, stream, SumColumns{extent, a, b, to});
+}
+
 }  // namespace swallowtail::cuda

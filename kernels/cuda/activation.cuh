@@ -185,4 +185,15 @@ struct CopyColumns {
   }
 };
 
+struct SumColumns {
+  Extent extent;
+  Strided a, b, to;
+  __device__ void operator()(SharedMemory) const {
+    for (std::int64_t i = first_item(); i < extent.rows * extent.columns; i += item_stride()) {
+      const std::int64_t row = i / extent.columns, column = i % extent.columns;
+      to.data[row * to.stride + column] = a.data[row * a.stride + column] + b.data[row * b.stride + column];
+    }
+  }
+};
+
 }  // namespace swallowtail::cuda

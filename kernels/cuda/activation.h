@@ -57,5 +57,7 @@ struct Strided {
 };
 /// to[r, c] = from[r, c]
 void copy_columns(const Extent& extent, const Strided& from, const Strided& to, Stream& stream);
+/// to[r, c] = a[r, c] + b[r, c]
+void sum_columns(const Extent& extent, const Strided& a, const Strided& b, const Strided& to, Stream& stream);
 
 }  // namespace swallowtail::cuda

@@ -40,15 +40,15 @@ Gemm::Gemm(Stream& stream) : stream_(&stream), workspace_(kWorkspaceBytes) {
 Gemm::~Gemm() { cublasDestroy(static_cast<cublasHandle_t>(handle_)); }
 
 void Gemm::multiply(Precision precision, const Shape& shape, const Matrix& a, const Matrix& b, float* c,
-                    std::int64_t c_stride) {
+                    std::int64_t c_stride, bool add) {
   if (shape.m == 0 || shape.n == 0) return;
-  const float one = 1, zero = 0;
+  const float one = 1, share_of_old = add ? 1 : 0;
   const cublasComputeType_t compute = precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   // Row-major C = A B is column-major C' = B' A'.
   check(cublasGemmEx(static_cast<cublasHandle_t>(handle_), b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
                      a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N, narrow(shape.n), narrow(shape.m), narrow(shape.k), &one,
-                     b.data, type_of(precision), narrow(b.stride), a.data, type_of(precision), narrow(a.stride), &zero,
-                     c, CUDA_R_32F, narrow(c_stride), compute, CUBLAS_GEMM_DEFAULT),
+                     b.data, type_of(precision), narrow(b.stride), a.data, type_of(precision), narrow(a.stride),
+                     &share_of_old, c, CUDA_R_32F, narrow(c_stride), compute, CUBLAS_GEMM_DEFAULT),
         "matrix product");
 }
 

@@ -37,11 +37,12 @@ class Gemm {
   struct Shape {
     std::int64_t m = 0, n = 0, k = 0;
   };
-  /// c[m, n] = a[m, k] b[k, n] as they stand after `transposed`; c is fp32, row-major, overwritten.
+  /// c[m, n] = a[m, k] b[k, n] as they stand after `transposed`, added to what is there where `add`; c is fp32,
+  /// row-major.
   /// Tensor cores want strides of a multiple of 16 bytes. The bits are the same in every run on the same device.
   /// Errors  Failure: a size or stride of 2^31 or more, or what cuBLAS reports.
   void multiply(Precision precision, const Shape& shape, const Matrix& a, const Matrix& b, float* c,
-                std::int64_t c_stride);
+                std::int64_t c_stride, bool add = false);
 
  private:
   Stream* stream_;

@@ -154,6 +154,20 @@ TEST(Activation, NotANumberStays) {
   EXPECT_EQ(got[2], 0);
 }
 
+TEST(SumColumns, SumsThemAlone) {
+  Stream stream;
+  const auto a = testing::values(1, 1, 5 * 7), b = testing::values(1, 2, 5 * 3);
+  const auto on_device_a = testing::on_device(a, stream), on_device_b = testing::on_device(b, stream);
+  auto to = testing::on_device(std::vector<float>(5 * 4, 9.0F), stream);
+  sum_columns({5, 3}, {on_device_a.data() + 2, 7}, {on_device_b.data(), 3}, {to.data(), 4}, stream);
+  sum_columns({0, 3}, {}, {}, {}, stream);
+  const auto after = testing::on_host(to, stream);
+  for (std::size_t row = 0; row < 5; ++row) {
+    for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(after[row * 4 + c], a[row * 7 + 2 + c] + b[row * 3 + c]);
+    EXPECT_EQ(after[row * 4 + 3], 9.0F);
+  }
+}
+
 TEST(CopyColumns, CopiesThemAlone) {
   Stream stream;
   const auto from = testing::on_device(testing::values(1, 1, 5 * 7), stream);

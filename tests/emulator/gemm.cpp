@@ -47,18 +47,20 @@ Gemm::Gemm(Stream& stream) : stream_(&stream) {}
 Gemm::~Gemm() = default;
 
 void Gemm::multiply(Precision precision, const Shape& shape, const Matrix& a, const Matrix& b, float* c,
-                    std::int64_t c_stride) {
+                    std::int64_t c_stride, bool add) {
   emulator::enqueue(*stream_, [=] {
     const auto left = fetch(precision, a, shape.m, shape.k), right = fetch(precision, b, shape.k, shape.n);
     std::vector<float> row(static_cast<std::size_t>(shape.n));
     for (std::int64_t i = 0; i < shape.m; ++i) {
+      auto* const to = reinterpret_cast<std::byte*>(c + i * c_stride);
       row.assign(row.size(), 0.0F);
+      if (add) emulator::copy_to_host(reinterpret_cast<std::byte*>(row.data()), to, row.size() * sizeof(float));
       for (std::int64_t k = 0; k < shape.k; ++k) {
         const float factor = left[static_cast<std::size_t>(i * shape.k + k)];
         const float* const from = right.data() + k * shape.n;
         for (std::int64_t j = 0; j < shape.n; ++j) row[static_cast<std::size_t>(j)] += factor * from[j];
       }
-      emulator::copy_to_device(reinterpret_cast<std::byte*>(c + i * c_stride), row.data(), row.size() * sizeof(float));
+      emulator::copy_to_device(to, row.data(), row.size() * sizeof(float));
     }
   });
 }

@@ -66,8 +66,13 @@ TEST(Gemm, MultipliesEveryOrientation) {
       DeviceBuffer<float> c(m * n);
       gemm.multiply(precision, {m, n, k}, of_a, of_b, c.data(), n);
       const float scale = std::sqrt(static_cast<float>(k) + 1) * 4;
-      EXPECT_TRUE(testing::near(product(a, b, rounded), testing::on_host(c, stream), tolerance, tolerance * scale))
+      auto wanted = product(a, b, rounded);
+      EXPECT_TRUE(testing::near(wanted, testing::on_host(c, stream), tolerance, tolerance * scale))
           << "seed " << seed << " precision " << static_cast<int>(precision);
+      gemm.multiply(precision, {m, n, k}, of_a, of_b, c.data(), n, /*add=*/true);
+      for (float& value : wanted) value *= 2;
+      EXPECT_TRUE(testing::near(wanted, testing::on_host(c, stream), tolerance, 2 * tolerance * scale))
+          << "seed " << seed << " added, precision " << static_cast<int>(precision);
     }
   });
 }
