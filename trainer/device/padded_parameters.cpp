@@ -6,6 +6,7 @@ namespace swallowtail {
 
 PaddedParameters::PaddedParameters(const DlrmNetwork& network) : padded_(network) {
   for (NetworkLayer& layer : padded_.bottom) add(layer);
+  for (NetworkCross& layer : padded_.cross) add(layer.v), add(layer.u);
   for (NetworkLayer& layer : padded_.top) add(layer);
   if (padded_.dense_linear < 0) return;
   blocks_.push_back({padded_.dense_linear, size_, 1, padded_.dense, padded_.dense});
@@ -16,9 +17,10 @@ PaddedParameters::PaddedParameters(const DlrmNetwork& network) : padded_(network
 void PaddedParameters::add(NetworkLayer& layer) {
   const std::int64_t in = padded_columns(layer.in), out = padded_columns(layer.out);
   blocks_.push_back({layer.weight, size_, layer.out, layer.in, in});
-  blocks_.push_back({layer.bias, size_ + out * in, 1, layer.out, out});
-  layer = {in, out, size_, size_ + out * in};
-  size_ += out * in + out;
+  const bool has_bias = layer.bias >= 0;
+  if (has_bias) blocks_.push_back({layer.bias, size_ + out * in, 1, layer.out, out});
+  layer = {in, out, size_, has_bias ? size_ + out * in : -1};
+  size_ += out * in + (has_bias ? out : 0);
 }
 
 void PaddedParameters::pad(std::span<const float> host, std::span<float> device) const {

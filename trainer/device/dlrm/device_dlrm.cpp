@@ -35,6 +35,7 @@ DeviceDlrm::DeviceDlrm(const PaddedParameters& parameters, std::int64_t dense_fe
       top_(parameters.network().top, top_options(parameters.network(), precision, seed)),
       workspace_(stream) {
   if (!network_.bottom.empty()) bottom_.emplace(network_.bottom, bottom_options(network_, precision));
+  if (!network_.cross.empty()) cross_.emplace(network_.cross, precision);
   width_ = linear_columns_ + (network_.vectors + (bottom_ ? 1 : 0)) * network_.dim;
 }
 
@@ -46,11 +47,12 @@ std::int64_t DeviceDlrm::column_of(std::int64_t table) const noexcept {
 bool DeviceDlrm::reserve(std::int64_t samples) {
   if (samples <= room_) return false;
   room_ = samples;
-  std::int64_t widest = top_.widest();
+  std::int64_t widest = top_.widest();  // its inputs, which are as many as a cross network's, are among them
   if (bottom_) {
     bottom_->reserve(samples);
     widest = std::max(widest, bottom_->widest());
   }
+  if (cross_) cross_->reserve(samples);
   top_.reserve(samples);
   workspace_.sums.reserve(samples * widest);
   for (DeviceBuffer<float>& turn : workspace_.gradients) turn.reserve(samples * widest);
@@ -110,9 +112,10 @@ void DeviceDlrm::forward(const DeviceBatch& batch, const DeviceParameterViews& p
   else
     cuda::copy_columns({samples, width_ - linear_columns_}, {pooled_.data() + linear_columns_, width_},
                        {crossed_.data(), crossed_columns_}, stream_);
-  const void* x = crossed_.data();
+  if (cross_) cross_->forward(samples, crossed_.data(), parameters, workspace_, stream_);
+  const void* x = top_input();
   if (cuda::is_half(precision_)) {
-    cuda::round_to_half(precision_, crossed_.data(), samples * crossed_columns_, half_crossed_.data(), stream_);
+    cuda::round_to_half(precision_, top_input(), samples * crossed_columns_, half_crossed_.data(), stream_);
     x = half_crossed_.data();
   }
   top_.forward(samples, x, parameters, facts, training, {top_out_.data(), top_.outputs()}, workspace_, stream_);
@@ -150,15 +153,20 @@ void DeviceDlrm::backward(const DeviceBatch& batch, const DeviceParameterViews& 
     workspace_.gemm.multiply(Precision::fp32, {padded_columns(dense_), 1, samples},
                              {batch.dense, padded_columns(dense_), true}, {top_gradient_.data(), top_.outputs()},
                              parameters.gradient + network_.dense_linear, 1);
-  top_.backward(samples, half ? static_cast<const void*>(half_crossed_.data()) : crossed_.data(), parameters,
+  top_.backward(samples, half ? static_cast<const void*>(half_crossed_.data()) : top_input(), parameters,
                 {top_out_.data(), top_.outputs()}, top_gradient_.data(), top_.outputs(), crossed_gradient_.data(),
                 workspace_, stream_);
-  if (network_.dot)
+  const cuda::Strided of_crossed{crossed_gradient_.data(), crossed_columns_};
+  const cuda::Strided of_pooled{pooled_gradient_.data() + linear_columns_, width_};
+  if (network_.dot) {
     cuda::dot_interaction_backward(interaction(vectors_, samples), crossed_gradient_.data(), gradient_vectors_.data(),
                                    stream_);
-  else
-    cuda::copy_columns({samples, crossed}, {crossed_gradient_.data(), crossed_columns_},
-                       {pooled_gradient_.data() + linear_columns_, width_}, stream_);
+  } else if (cross_) {
+    cross_->backward(samples, crossed_.data(), parameters, crossed_gradient_.data(), workspace_, stream_);
+    cuda::sum_columns({samples, crossed}, of_crossed, {cross_->x0_gradient(), crossed_columns_}, of_pooled, stream_);
+  } else {
+    cuda::copy_columns({samples, crossed}, of_crossed, of_pooled, stream_);
+  }
   if (!bottom_) return;
   bottom_->backward(samples, half ? static_cast<const void*>(half_dense_.data()) : batch.dense, parameters,
                     {pooled_.data() + linear_columns_, width_}, pooled_gradient_.data() + linear_columns_, width_,

@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/click_loss.h"
 #include "kernels/cuda/interaction.h"
+#include "trainer/device/dlrm/device_cross.h"
 #include "trainer/device/dlrm/device_mlp.h"
 #include "trainer/device/padded_parameters.h"
 
@@ -52,12 +53,14 @@ class DeviceDlrm {
   const void* dense_input(const DeviceBatch& batch);
   cuda::DotInteraction interaction(const cuda::DeviceBuffer<cuda::Vectors>& vectors, std::int64_t samples) const;
   cuda::LogitGradient logit_gradient();
+  const float* top_input() const { return cross_ ? cross_->output() : crossed_.data(); }
 
   DlrmNetwork network_;
   std::int64_t dense_, linear_count_, linear_columns_, width_ = 0, crossed_columns_, room_ = 0;
   cuda::Precision precision_;
   cuda::Stream& stream_;
   std::optional<DeviceMlp> bottom_;
+  std::optional<DeviceCross> cross_;
   DeviceMlp top_;
   DeviceWorkspace workspace_;
   cuda::DeviceBuffer<float> pooled_, pooled_gradient_, crossed_, crossed_gradient_, top_out_, top_gradient_, logits_;

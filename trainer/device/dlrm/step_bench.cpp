@@ -26,6 +26,7 @@ struct StepCase {
   cuda::Precision precision;
   double goal = 0;  // M samples/s
   const char* goal_name = "";
+  std::int64_t cross_layers = 0, cross_rank = 0;  // of a cross network in place of the dot interaction
 };
 
 std::vector<NetworkLayer> layers_of(std::int64_t in, const std::vector<std::int64_t>& widths, std::int64_t& size) {
@@ -52,7 +53,17 @@ DeviceModel model_of(const StepCase& of) {
   top.push_back(1);
   model.network = {.dense = of.dense, .dim = of.dim, .vectors = of.tables};
   model.network.bottom = layers_of(of.dense, bottom, model.parameters);
-  model.network.top = layers_of(interaction_width(of.tables + 1, {0, of.dim, false, true}), top, model.parameters);
+  std::int64_t crossed = interaction_width(of.tables + 1, {0, of.dim, false, true});
+  if (of.cross_layers > 0) {
+    crossed = (of.tables + 1) * of.dim;
+    model.network.dot = false;
+    for (std::int64_t l = 0; l < of.cross_layers; ++l) {
+      const std::int64_t v = model.parameters, u = v + crossed * of.cross_rank, bias = u + crossed * of.cross_rank;
+      model.network.cross.push_back({.v = {crossed, of.cross_rank, v, -1}, .u = {of.cross_rank, crossed, u, bias}});
+      model.parameters = bias + crossed;
+    }
+  }
+  model.network.top = layers_of(crossed, top, model.parameters);
   model.optimizer = {.kind = Optimizer::sgd, .learning_rate = 0.01F};
   model.precision = of.precision;
   return model;
@@ -158,10 +169,40 @@ void time_sharded_step(const DeviceBenchOptions& options, const StepCase& of, in
 
 void time_steps(const DeviceBenchOptions& options, int device, std::vector<DeviceTiming>& timings) {
   using enum cuda::Precision;
-  if (options.tiny) return time_sharded_step(options, {"tiny", 3, 50, 8, 4, {16}, {16}, 12, fp32}, device, timings);
+  if (options.tiny) {
+    time_sharded_step(options, {"tiny", 3, 50, 8, 4, {16}, {16}, 12, fp32}, device, timings);
+    time_step(options,
+              {.name = "tiny cross",
+               .tables = 3,
+               .rows = 50,
+               .dim = 8,
+               .dense = 4,
+               .bottom = {16},
+               .top = {16},
+               .batch = 12,
+               .precision = fp32,
+               .cross_layers = 2,
+               .cross_rank = 5},
+              timings);
+    return;
+  }
   const char* const hugectr = "HugeCTR's per GPU, H100, one-hot (MLPerf v2.1)";
   for (const auto& [name, precision] : {std::pair("one-hot, bf16", bf16), std::pair("one-hot, tf32", tf32)})
     time_step(options, {name, 26, 200000, 128, 13, {512, 256}, {1024, 1024, 512, 256}, 65536, precision, 7.4, hugectr},
+              timings);
+  for (const auto& [name, precision] : {std::pair("cross network, bf16", bf16), std::pair("cross network, tf32", tf32)})
+    time_step(options,
+              {.name = name,
+               .tables = 26,
+               .rows = 200000,
+               .dim = 128,
+               .dense = 13,
+               .bottom = {512, 256},
+               .top = {1024, 1024, 512, 256},
+               .batch = 16384,
+               .precision = precision,
+               .cross_layers = 3,
+               .cross_rank = 512},
               timings);
   for (const std::int64_t batch : {2048, 32768}) {
     const auto kaggle = [&](const char* name, cuda::Precision precision) {
