@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Makes dlrm.json: logits, gradients and weights after 20 steps of a small DLRM, computed by PyTorch in fp64.
+"""Makes dlrm.json and dcn.json: logits, gradients and weights after 20 steps of a small DLRM, and of the same model with
+DCN-v2's cross network in place of the dot interaction, computed by PyTorch in fp64.
 
 The weights are given by a formula that the C++ test repeats, so only results are stored. Needs: torch 2.11, numpy.
-  python3 tests/golden/dlrm.py > tests/golden/dlrm.json
+  python3 tests/golden/dlrm.py dot > tests/golden/dlrm.json
+  python3 tests/golden/dlrm.py cross > tests/golden/dcn.json
 """
 import json
 import math
+import sys
 
 import torch
 
@@ -13,6 +16,8 @@ torch.set_default_dtype(torch.float64)
 BATCH, DENSE, DIM, ROWS = 12, 3, 4, [5, 9, 7]
 BOTTOM, TOP = [6, DIM], [8, 1]
 STEPS = 20
+INTERACTION = sys.argv[1]
+CROSS_LAYERS, CROSS_RANK = 3, 3
 
 
 def wave(key, count):
@@ -21,12 +26,20 @@ def wave(key, count):
 
 
 def parameters():
-    dense, key = {}, 1
-    for prefix, widths in (("bottom_mlp", [DENSE] + BOTTOM), ("top_mlp", [DIM + 6] + TOP)):
+    shapes, width = {}, (1 + len(ROWS)) * DIM
+
+    def mlp(prefix, widths):
         for layer, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
-            dense[f"{prefix}.{layer}.weight"] = 0.4 * wave(key, outputs * inputs).reshape(outputs, inputs)
-            dense[f"{prefix}.{layer}.bias"] = 0.1 * wave(key + 1, outputs)
-            key += 2
+            shapes[f"{prefix}.{layer}.weight"] = (outputs, inputs)
+            shapes[f"{prefix}.{layer}.bias"] = (outputs,)
+
+    mlp("bottom_mlp", [DENSE] + BOTTOM)
+    for layer in range(CROSS_LAYERS if INTERACTION == "cross" else 0):
+        shapes |= {f"cross.{layer}.bias": (width,), f"cross.{layer}.v.weight": (CROSS_RANK, width),
+                   f"cross.{layer}.u.weight": (width, CROSS_RANK)}
+    mlp("top_mlp", [width if INTERACTION == "cross" else DIM + 6] + TOP)
+    dense = {name: (0.1 if len(shape) == 1 else 0.4) * wave(key, math.prod(shape)).reshape(shape)
+             for key, (name, shape) in enumerate(shapes.items(), 1)}
     tables = [0.5 * wave(50 + t, rows * DIM).reshape(rows, DIM) for t, rows in enumerate(ROWS)]
     return dense, tables
 
@@ -50,6 +63,12 @@ def forward(dense_parameters, tables, dense, bags):
     vectors = [mlp(dense, "bottom_mlp", 2, True)]
     for table, table_bags in zip(tables, bags):
         vectors.append(torch.stack([table[bag].sum(0) if bag else torch.zeros(DIM) for bag in table_bags]))
+    if INTERACTION == "cross":
+        x0 = x = torch.cat(vectors, 1)
+        for layer in range(CROSS_LAYERS):
+            v, u, bias = (dense_parameters[f"cross.{layer}.{name}"] for name in ("v.weight", "u.weight", "bias"))
+            x = x0 * (x @ v.T @ u.T + bias) + x
+        return mlp(x, "top_mlp", 2, False).squeeze(1)
     stacked = torch.stack(vectors, 1)
     products = stacked @ stacked.transpose(1, 2)
     lower = torch.tril_indices(len(vectors), len(vectors), -1)

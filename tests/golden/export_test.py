@@ -40,6 +40,9 @@ CASES = {
     "cat": COMMON % (3, BIG + ", {name: bag, rows: 50, dim: 8, pooling_factor: 3, fixed: false}", "", ", compression: zstd, async: false")
     + "model: {embedding_dim: 8, bottom_mlp: [8], top_mlp: [8], interaction: cat, pooling: mean}\n"
       "embedding: {optimizer: adam, sharding: column_wise}\n",
+    "cross": COMMON % (4, BIG + ", {name: bag, rows: 60, dim: 16, pooling_factor: 3, fixed: false}", ", average_decay: 0.9", "")
+    + "model: {embedding_dim: 16, bottom_mlp: [16], top_mlp: [8], interaction: cross, cross_layers: 2, cross_rank: 7}\n"
+      "embedding: {optimizer: rowwise_adagrad, sharding: row_wise}\n",
     "changes": COMMON % (3, BIG + ", {name: other, rows: 5000, dim: 32}", "", ", incremental: true")
     + "model: {embedding_dim: 32, bottom_mlp: [8], top_mlp: [8], interaction_itself: true}\n"
       "embedding: {optimizer: rowwise_adagrad, sharding: row_wise}\n",

@@ -30,6 +30,10 @@ for ranks in (2, 4):
     assert real["bitwise"] and {case["ranks"] for case in real["cases"]} == {ranks}, real
     print(f"mpirun -n {ranks}: {len(real['cases'])} cases have the same bits")
 
+cross = verify(3, "train.deterministic=true", "model.interaction=cross", "--steps", "3", "--every-sharding")
+assert cross["bitwise"], cross
+print(f"a cross network: {len(cross['cases'])} cases have the same bits")
+
 # Not with Adam, which makes a small gradient's sign into a whole step: one ReLU that rounds to the other side is seen.
 fast = verify(2, "train.deterministic=false", "embedding.optimizer=rowwise_adagrad", "train.optimizer=adagrad",
               "--steps", "100", "--every-sharding")

@@ -27,7 +27,8 @@ struct Shape {
   std::int64_t batch;
 };
 
-/// The reference DLRM's architectures. MLPerf's tables do not fit one machine: they are capped at 200,000 rows.
+/// The architectures of the reference DLRM and of MLPerf's DLRM-DCNv2. MLPerf's tables do not fit one machine: they are
+/// capped at 200,000 rows.
 constexpr std::array kShapes{
     Shape{"kaggle", "tables_preset: kaggle", "embedding_dim: 16, bottom_mlp: [512, 256, 64], top_mlp: [512, 256]",
           2048},
@@ -35,7 +36,9 @@ constexpr std::array kShapes{
     Shape{"multihot", "tables_preset: multihot",
           "embedding_dim: 128, bottom_mlp: [512, 256], top_mlp: [1024, 1024, 512, 256]", 2048},
     Shape{"dcnv2", "tables_preset: multihot, id_distribution: zipf",
-          "embedding_dim: 128, bottom_mlp: [512, 256], top_mlp: [1024, 1024, 512, 256]", 2048},
+          "embedding_dim: 128, bottom_mlp: [512, 256], interaction: cross, cross_layers: 3, cross_rank: 512, "
+          "top_mlp: [1024, 1024, 512, 256]",
+          2048},
     Shape{"small",
           "dense_features: 13, tables: [{rows: 1000, dim: 16}, {rows: 10000, dim: 16}, {rows: 100000, dim: 16}, "
           "{rows: 1000, dim: 16, pooling_factor: 10}]",

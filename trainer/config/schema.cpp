@@ -23,7 +23,7 @@ constexpr std::array kSectionPages{
     SectionPage{"checkpoint", "What is saved.", "checkpoint: {every_steps: 1000, keep: 5}"},
     SectionPage{"report", "What is shown and written beside the checkpoints.", "report: {log_every_steps: 50}"},
     SectionPage{"plan", "What `swallowtail plan` takes for the dense part; training reads none of it.",
-                "plan: {precision: bf16, cross_layers: 3, cross_rank: 512}"},
+                "plan: {precision: bf16}"},
     SectionPage{"sap", "The stages of SAP, for model.type: sap.",
                 "sap: {strata: {count: 3}, pool: {limit: 300}, reorder: {method: xquad, diversity: 0.2}}"},
     SectionPage{"tune", "What `swallowtail tune` searches; training reads none of it.",

@@ -317,18 +317,6 @@ const std::array kKeys{
         .default_value = "bf16",
         .meaning = "plan: arithmetic, activations and gradients of the dense part on GPU clusters (CPUs take fp32)",
         .choices = {"fp32", "bf16"}},
-    Key{.path = "plan.cross_layers",
-        .kind = Kind::integer,
-        .default_value = "0",
-        .meaning = "plan: layers of a low-rank cross network (DCN-v2) that the step has in place of the interaction",
-        .unit = "layers",
-        .range = between(0, 100)},
-    Key{.path = "plan.cross_rank",
-        .kind = Kind::integer,
-        .default_value = "512",
-        .meaning = "plan: rank of the cross layers",
-        .unit = "floats",
-        .range = between(1, 65536)},
 };
 
 }  // namespace

@@ -47,9 +47,9 @@ class DlrmGraph {
       vectors.push_back(vector);
     }
     const bool is_dot = experiment.text("model.interaction") == "dot";
-    const std::string crossed = is_dot ? dot(vectors, experiment.boolean("model.interaction_itself"), !dense.empty())
-                                       : graph_.node("Concat", vectors, "crossed", {{"axis", 1}});
-    std::string logits = mlp(crossed, "top_mlp", false);
+    const std::string met = is_dot ? dot(vectors, experiment.boolean("model.interaction_itself"), !dense.empty())
+                                   : graph_.node("Concat", vectors, "crossed", {{"axis", 1}});
+    std::string logits = mlp(cross(met), "top_mlp", false);
     if (is_linear) {
       for (std::size_t t = crossing; t < tables.size(); ++t)
         logits = graph_.node("Add", {logits, pooled(tables[t])}, fmt::format("linear_{}", t));
@@ -80,6 +80,19 @@ class DlrmGraph {
       if (!is_last || relu_last) x = graph_.node("Relu", {x}, at + ".relu");
       if (is_last) return x;
     }
+  }
+
+  /// Through the cross network, where the model has one.
+  std::string cross(const std::string& x0) {
+    std::string x = x0;
+    for (int layer = 0; parameters_.contains(fmt::format("cross.{}.bias", layer)); ++layer) {
+      const std::string at = fmt::format("cross.{}", layer);
+      const std::string inner = graph_.node("Gemm", {x, parameter(at + ".v.weight")}, at + ".v.out", {{"transB", 1}});
+      const std::string product = graph_.node("Gemm", {inner, parameter(at + ".u.weight"), parameter(at + ".bias")},
+                                              at + ".u.out", {{"transB", 1}});
+      x = graph_.node("Add", {graph_.node("Mul", {x0, product}, at + ".share"), x}, at + ".out");
+    }
+    return x;
   }
 
   /// [batch, ids, 1]: 1 (or the id's weight) where there is an id, 0 where the bag has ended.

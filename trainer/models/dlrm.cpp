@@ -4,6 +4,7 @@
 
 #include "kernels/interaction.h"
 #include "kernels/random.h"
+#include "trainer/config/cross_network.h"
 #include "trainer/embedding/table_options.h"
 #include "trainer/models/dlrm_pass.h"
 #include "trainer/models/layers.h"
@@ -17,6 +18,7 @@ struct DlrmOptions {
   std::int64_t dense = 0, dim = 16, labels = 1;
   std::vector<std::int64_t> bottom, top;  // hidden widths
   bool dot = true, itself = false, linear = false;
+  std::optional<CrossNetwork> cross;
   double dropout = 0;
   std::vector<TextEncoderOptions> texts;
   bool words_move = true;
@@ -42,6 +44,9 @@ class Dlrm : public Model, public ReadsTexts {
       texts_.push_back(register_module("text_" + std::to_string(texts_.size()), TextEncoder(text)));
     const std::int64_t features = vectors_ + std::ssize(texts_) + (options_.dense > 0 ? 1 : 0);
     const InteractionShape shape{0, options_.dim, options_.itself, options_.dense > 0};
+    if (options_.cross)
+      cross_ =
+          register_module("cross", CrossNet(features * options_.dim, options_.cross->rank, options_.cross->layers));
     const std::int64_t inputs = options_.dot ? interaction_width(features, shape) : features * options_.dim;
     std::vector<std::int64_t> widths = options_.top;
     widths.push_back(options_.labels);
@@ -66,8 +71,9 @@ class Dlrm : public Model, public ReadsTexts {
       vectors.push_back(texts_[t]->forward(texts_of(input, t, no_words), options_.words_move && input.training,
                                            input.training ? &drop : nullptr));
     }
-    const torch::Tensor crossed =
+    torch::Tensor crossed =
         options_.dot ? dot_interaction(vectors, options_.itself, options_.dense > 0) : torch::cat(vectors, 1);
+    if (cross_) crossed = cross_->forward(crossed);
     torch::Tensor logits = top_mlp_->forward(crossed, input);  // [B, L]
     if (options_.linear) {
       for (std::size_t t = static_cast<std::size_t>(vectors_); t < input.pooled.size(); ++t)
@@ -92,6 +98,7 @@ class Dlrm : public Model, public ReadsTexts {
                      .dot = options_.dot,
                      .itself = options_.itself,
                      .bottom = bottom_mlp_ ? layers_of(bottom_mlp_) : std::vector<NetworkLayer>{},
+                     .cross = cross_layers_of(parameters),
                      .top = layers_of(top_mlp_),
                      .dropout = options_.dropout,
                      .dropout_layer = top_mlp_->layer_key()};
@@ -113,6 +120,7 @@ class Dlrm : public Model, public ReadsTexts {
                                                 .dot = options_.dot,
                                                 .itself = options_.itself,
                                                 .bottom = bottom_mlp_ ? bottom_mlp_.get() : nullptr,
+                                                .cross = cross_ ? cross_.get() : nullptr,
                                                 .top = top_mlp_.get(),
                                                 .dense_linear = dense_linear_});
   }
@@ -120,6 +128,18 @@ class Dlrm : public Model, public ReadsTexts {
  private:
   bool projects() const {
     return std::ranges::any_of(projections_, [](const auto& of) { return !of.is_empty(); });
+  }
+
+  std::vector<NetworkCross> cross_layers_of(const float* parameters) {
+    std::vector<NetworkCross> layers;
+    if (!cross_) return layers;
+    const auto place = [&](const torch::Tensor& parameter) { return parameter.data_ptr<float>() - parameters; };
+    for (const auto& layer : cross_->layers()) {
+      const std::int64_t width = layer->bias.size(0), rank = layer->v->weight.size(0);
+      layers.push_back({.v = {width, rank, place(layer->v->weight), -1},
+                        .u = {rank, width, place(layer->u->weight), place(layer->bias)}});
+    }
+    return layers;
   }
 
   TextsView texts_of(const ModelInput& input, std::size_t column, std::span<const std::int64_t> no_words) const {
@@ -133,6 +153,7 @@ class Dlrm : public Model, public ReadsTexts {
   DlrmOptions options_;
   std::int64_t vectors_ = 0;  // tables that take part in the interaction
   Mlp bottom_mlp_{nullptr}, top_mlp_{nullptr};
+  CrossNet cross_{nullptr};
   std::vector<torch::nn::Linear> projections_;  // null where the table's dim is the model's
   std::vector<TextEncoder> texts_;
   std::span<const JaggedIds> batch_texts_;  // of the batch that forward() is about
@@ -184,6 +205,7 @@ std::shared_ptr<Model> make_dlrm(const Experiment& experiment, const DataShape& 
   if (options.dot && options.dense == 0 && interaction_pairs(features, options.itself) == 0)
     throw experiment.error("model.interaction", "one vector alone has no pair to interact with",
                            "add columns, or set model.interaction: cat");
+  options.cross = cross_network(experiment, features * options.dim);
   auto model = std::make_shared<Dlrm>(options, tables);
   const auto seed = static_cast<std::uint64_t>(experiment.integer("seed"));
   initialise_linear_layers(*model, seed);

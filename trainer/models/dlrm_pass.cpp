@@ -21,10 +21,6 @@ void copy_rows(std::int64_t rows, const float* from, std::int64_t from_stride, f
   for (std::int64_t row = 0; row < rows; ++row) std::copy_n(from + row * from_stride, columns, to + row * to_stride);
 }
 
-void grow(auto& buffer, std::int64_t size) {
-  if (std::ssize(buffer) < size) buffer.assign(static_cast<std::size_t>(size), 0.0F);
-}
-
 /// The library's matrix products divide their sums among the threads that they find, so a fixed order wants one.
 class OneThread {
  public:
@@ -61,10 +57,12 @@ void each_block(const RowRange& rows, const Function& block) {
 
 DlrmPass::DlrmPass(const DlrmParts& parts) : parts_(parts), top_(*parts.top) {
   if (parts.bottom != nullptr) bottom_.emplace(*parts.bottom);
+  if (parts.cross != nullptr) cross_.emplace(*parts.cross);
 }
 
 std::int64_t DlrmPass::floats_a_sample() const {
-  const std::int64_t of_top = top_.floats_a_row() + 2 * padded(top_.inputs()) + padded(top_.outputs()) + 1;
+  const std::int64_t of_top = top_.floats_a_row() + 2 * padded(top_.inputs()) + padded(top_.outputs()) + 1 +
+                              (cross_ ? cross_->floats_a_row() : 0);
   if (!bottom_) return of_top;
   const std::int64_t first = padded(parts_.dim) + (padded(parts_.dim) == parts_.dim ? 0 : parts_.dim);
   return of_top + bottom_->floats_a_row() + padded(parts_.dense) + first;
@@ -82,6 +80,7 @@ void DlrmPass::begin(const DenseInput& input) {
     grow(first_, padded(parts_.dim) == parts_.dim ? 0 : samples * parts_.dim);
     grow(first_gradient_, samples * padded(parts_.dim));
   }
+  if (cross_) cross_->begin(samples, threads_, input.fresh);
   top_.begin(samples, threads_, input.fresh);
   grow(crossed_, samples * padded(top_.inputs()));
   grow(crossed_gradient_, samples * padded(top_.inputs()));
@@ -164,9 +163,8 @@ void DlrmPass::add_linear(const RowRange& rows, const Vectors& of, float* logits
 
 void DlrmPass::linear_backward(std::int64_t begin, std::int64_t end) {
   if (!parts_.dense_linear.defined()) return;
-  torch::Tensor& parameter = parts_.dense_linear;
-  if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
-  float* gradient = parameter.grad().data_ptr<float>();
+  const torch::Tensor& parameter = parts_.dense_linear;
+  float* const gradient = gradient_of(parameter);
   if (is_fresh_) std::fill_n(gradient, parts_.dense, 0.0F);
   for (std::int64_t row = begin; row < end; ++row)
     for (std::int64_t d = 0; d < parts_.dense; ++d)
@@ -183,7 +181,8 @@ double DlrmPass::train(std::int64_t begin, std::int64_t end, std::span<const flo
     each_block(rows, [&](const RowRange& block) {
       if (bottom_ && block.begin >= bottom_end_) bottom_rows(block);
       interact(block, vectors);
-      top_.forward(block, crossed_.data(), input_);
+      if (cross_) cross_->forward(block, crossed_.data());
+      top_.forward(block, top_input(), input_);
       float* const of_logits = logit_gradients_.data();
       add_linear(block, vectors, logits + block.begin - begin);
       losses[static_cast<std::size_t>(block.thread)] +=
@@ -195,6 +194,7 @@ double DlrmPass::train(std::int64_t begin, std::int64_t end, std::span<const flo
           pooled_gradients[t][row] = of_logits[row];
       }
       top_.backward(block, top_gradient_.data(), crossed_gradient_.data());
+      if (cross_) cross_->backward(block, crossed_.data(), crossed_gradient_.data());
       interact_backward(block, vectors);
       if (bottom_) bottom_->backward(block, first_gradient_.data(), nullptr);
       if (block.thread == 0 && hooks.progress) hooks.progress();
@@ -202,12 +202,14 @@ double DlrmPass::train(std::int64_t begin, std::int64_t end, std::span<const flo
 #pragma omp barrier
     const RowRange all{begin, end, rows.thread};
     const int of = omp_get_num_threads();
-    top_.weight_gradients(all, of, crossed_.data(), top_gradient_.data());
+    top_.weight_gradients(all, of, top_input(), top_gradient_.data());
+    if (cross_) cross_->weight_gradients(all, of, crossed_.data());
     if (bottom_) bottom_->weight_gradients(all, of, dense_.data(), first_gradient_.data());
   });
   linear_backward(begin, end);
   is_fresh_ = false;
   top_.finish();
+  if (cross_) cross_->finish();
   if (bottom_) bottom_->finish();
   return std::accumulate(losses.begin(), losses.end(), 0.0);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/huge_pages.h"
+#include "trainer/models/plain_cross.h"
 #include "trainer/models/plain_mlp.h"
 
 namespace swallowtail {
@@ -16,8 +17,10 @@ struct DlrmParts {
   std::int64_t dense = 0, dim = 16;
   std::int64_t vectors = 0;  // tables that take part in the interaction; those behind them are linear terms
   bool dot = true, itself = false;
-  MlpImpl *bottom = nullptr, *top = nullptr;  // no bottom without dense features
-  torch::Tensor dense_linear;                 // [dense, 1], or undefined
+  MlpImpl* bottom = nullptr;      // null without dense features
+  CrossNetImpl* cross = nullptr;  // over the concatenated vectors; null where they meet otherwise
+  MlpImpl* top = nullptr;
+  torch::Tensor dense_linear;  // [dense, 1], or undefined
 };
 
 class DlrmPass : public DensePass {
@@ -37,21 +40,23 @@ class DlrmPass : public DensePass {
   void bottom_rows(const RowRange& rows);
   void interact(const RowRange& rows, const Vectors& vectors);
   void interact_backward(const RowRange& rows, const Vectors& vectors);
+  const float* top_input() const { return cross_ ? cross_->output() : crossed_.data(); }
   void add_linear(const RowRange& rows, const Vectors& vectors, float* logits) const;
   void linear_backward(std::int64_t begin, std::int64_t end);
 
   DlrmParts parts_;
   std::optional<PlainMlp> bottom_;
+  std::optional<PlainCross> cross_;
   PlainMlp top_;
   DenseInput input_;
   int threads_ = 1;
   std::int64_t bottom_end_ = 0;                   // rows below have their first vector
   bool is_fresh_ = false;                         // no part of this step has been trained, and input.fresh
-  std::vector<float> dense_;                      // [samples, padded(dense)]
-  std::vector<float> first_, first_gradient_;     // [samples, padded(dim)] the bottom's vector
-  HugeVector<float> crossed_, crossed_gradient_;  // [samples, padded(width)]
-  std::vector<float> logit_gradients_;            // [samples]
-  std::vector<float> top_gradient_;               // [samples, padded(1)]
+  HugeVector<float> dense_;                       // [samples, padded(dense)]
+  HugeVector<float> first_, first_gradient_;      // [samples, padded(dim)] the bottom's vector
+  HugeVector<float> crossed_, crossed_gradient_;  // [samples, padded(width)] what the vectors make together
+  HugeVector<float> logit_gradients_;             // [samples]
+  HugeVector<float> top_gradient_;                // [samples, padded(1)]
 };
 
 }  // namespace swallowtail

@@ -87,6 +87,26 @@ torch::Tensor MlpImpl::forward(torch::Tensor x, const ModelInput& input) {
   return x;
 }
 
+CrossLayerImpl::CrossLayerImpl(std::int64_t width, std::int64_t rank)
+    : v(register_module("v", torch::nn::Linear(torch::nn::LinearOptions(width, rank).bias(false)))),
+      u(register_module("u", torch::nn::Linear(torch::nn::LinearOptions(rank, width).bias(false)))),
+      bias(register_parameter("bias", torch::zeros({width}))) {}
+
+torch::Tensor CrossLayerImpl::forward(const torch::Tensor& x0, const torch::Tensor& x) {
+  return torch::addcmul(x, x0, u->forward(v->forward(x)) + bias);
+}
+
+CrossNetImpl::CrossNetImpl(std::int64_t width, std::int64_t rank, std::int64_t layers) {
+  for (std::int64_t l = 0; l < layers; ++l)
+    layers_.push_back(register_module(std::to_string(l), CrossLayer(width, rank)));
+}
+
+torch::Tensor CrossNetImpl::forward(const torch::Tensor& x0) {
+  torch::Tensor x = x0;
+  for (CrossLayer& layer : layers_) x = layer->forward(x0, x);
+  return x;
+}
+
 torch::Tensor dot_interaction(const std::vector<torch::Tensor>& vectors, bool itself, bool concatenate) {
   return DotInteraction::apply(torch::stack(vectors), itself, concatenate);
 }

@@ -1,5 +1,5 @@
-// Parts that models share: the reference initialisation, an MLP with counter-keyed dropout, the dot interaction's
-// autograd.
+// Parts that models share: the reference initialisation, an MLP with counter-keyed dropout, DCN-v2's cross network, the
+// dot interaction's autograd.
 #pragma once
 
 #include <torch/torch.h>
@@ -37,6 +37,30 @@ class MlpImpl : public torch::nn::Module {
   std::uint64_t layer_key_;
 };
 TORCH_MODULE(Mlp);
+
+/// x0 [B, width] -> x_L, where x_{l + 1} = x0 * (U_l (V_l x_l) + b_l) + x_l: V [rank, width], U [width, rank], b zero
+/// at first. Source: Wang et al., arXiv:2008.13535; kernels/cross.h.
+class CrossLayerImpl : public torch::nn::Module {
+ public:
+  CrossLayerImpl(std::int64_t width, std::int64_t rank);
+  torch::Tensor forward(const torch::Tensor& x0, const torch::Tensor& x);
+
+  torch::nn::Linear v{nullptr}, u{nullptr};  // without biases of their own
+  torch::Tensor bias;                        // [width]
+};
+TORCH_MODULE(CrossLayer);
+
+class CrossNetImpl : public torch::nn::Module {
+ public:
+  CrossNetImpl(std::int64_t width, std::int64_t rank, std::int64_t layers);
+  torch::Tensor forward(const torch::Tensor& x0);
+
+  std::vector<CrossLayer>& layers() noexcept { return layers_; }
+
+ private:
+  std::vector<CrossLayer> layers_;
+};
+TORCH_MODULE(CrossNet);
 
 /// vectors: F tensors [B, D]; returns [B, (concatenate ? D : 0) + pairs] with gradients to every vector.
 torch::Tensor dot_interaction(const std::vector<torch::Tensor>& vectors, bool itself, bool concatenate);

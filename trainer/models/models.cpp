@@ -7,7 +7,8 @@ namespace swallowtail {
 
 namespace {
 const std::array kModels{
-    ModelEntry{"dlrm", "dot interaction of pooled embeddings and dense features", dlrm_embedding_tables, make_dlrm},
+    ModelEntry{"dlrm", "pooled embeddings and dense features meet by dot products or in a cross network (DCN-v2)",
+               dlrm_embedding_tables, make_dlrm},
 };
 }  // namespace
 

@@ -67,6 +67,15 @@ Part part_of(std::int64_t begin, std::int64_t end, std::int64_t step, std::int64
   return {std::min(end, begin + steps * thread / of * step), std::min(end, begin + steps * (thread + 1) / of * step)};
 }
 
+void grow(HugeVector<float>& buffer, std::int64_t size) {
+  if (std::ssize(buffer) < size) buffer.assign(static_cast<std::size_t>(size), 0.0F);
+}
+
+float* gradient_of(const torch::Tensor& parameter) {
+  if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
+  return parameter.grad().data_ptr<float>();
+}
+
 std::int64_t PlainMlp::inputs() const { return mlp_->layers().front()->weight.size(1); }
 std::int64_t PlainMlp::outputs() const { return mlp_->layers().back()->weight.size(0); }
 
@@ -84,10 +93,6 @@ void PlainMlp::begin(std::int64_t rows, int threads, bool fresh) {
   layers_.resize(modules.size());
   has_part_.assign(static_cast<std::size_t>(threads), 0);
   adds_ = !fresh;
-  const auto gradient_of = [&](const torch::Tensor& parameter) {
-    if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
-    return parameter.grad().data_ptr<float>();
-  };
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
     layer.weight = modules[i]->weight.data_ptr<float>();
@@ -105,11 +110,8 @@ void PlainMlp::begin(std::int64_t rows, int threads, bool fresh) {
       for (std::int64_t o = 0; o < layer.out; ++o)
         std::copy_n(layer.weight + o * layer.in, layer.in, layer.wide_weight.data() + o * in);
     }
-    const auto size = static_cast<std::size_t>(rows * padded(layer.out));
-    if (layer.output.size() < size) {
-      layer.output.assign(size, 0.0F);
-      layer.gradient.assign(size, 0.0F);
-    }
+    grow(layer.output, rows * padded(layer.out));
+    grow(layer.gradient, rows * padded(layer.out));
     layer.mask.resize(layer.relu && mlp_->dropout() > 0 ? static_cast<std::size_t>(rows * layer.out) : 0);
     layer.scratch.resize(layer.transposed || layer.wide ? static_cast<std::size_t>(layer.out * in) : 0);
     layer.biases.resize(static_cast<std::size_t>(threads));

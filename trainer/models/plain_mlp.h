@@ -30,6 +30,12 @@ struct RowRange {
   int thread = 0;
 };
 
+/// Room for `size` floats, zeros where it is new; what stood there is gone then.
+void grow(HugeVector<float>& buffer, std::int64_t size);
+
+/// The parameter's gradient, made of zeros where there is none.
+float* gradient_of(const torch::Tensor& parameter);
+
 class PlainMlp {
  public:
   explicit PlainMlp(MlpImpl& mlp) : mlp_(&mlp) {}

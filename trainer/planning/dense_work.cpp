@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/interaction.h"
+#include "trainer/config/cross_network.h"
 
 namespace swallowtail {
 
@@ -56,16 +57,14 @@ DenseWork dense_work(const Experiment& experiment, const DataShape& shape, std::
     work.parameters += table.dim * dim;
     work.activations += dim;
   }
-  const std::int64_t cross_layers = experiment.integer("plan.cross_layers");
   std::int64_t crossed = concatenated;
   work.activations += concatenated;
-  if (cross_layers > 0) {
-    const std::int64_t rank = experiment.integer("plan.cross_rank");
-    for (std::int64_t layer = 0; layer < cross_layers; ++layer) {
-      work.layers.push_back({concatenated, rank});
-      work.layers.push_back({rank, concatenated});
-      work.parameters += 2 * concatenated * rank + concatenated;
-      work.activations += rank + 2 * concatenated;  // the product, and x0 * (it + bias) + x
+  if (const auto cross = cross_network(experiment, concatenated)) {
+    for (std::int64_t layer = 0; layer < cross->layers; ++layer) {
+      work.layers.push_back({concatenated, cross->rank});
+      work.layers.push_back({cross->rank, concatenated});
+      work.parameters += 2 * concatenated * cross->rank + concatenated;
+      work.activations += cross->rank + 2 * concatenated;  // the product, and x0 * (it + bias) + x
     }
   } else if (experiment.text("model.interaction") == "dot") {
     const InteractionShape pairs{0, dim, experiment.boolean("model.interaction_itself"), work.dense_features > 0};

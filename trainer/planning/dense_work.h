@@ -31,7 +31,7 @@ struct DenseWork {
   double flop() const;
 };
 
-/// model.*, or plan.cross_layers low-rank cross layers in place of the interaction (Wang et al., arXiv:2008.13535).
+/// Of model.*, as trainer/models/dlrm.h makes it.
 DenseWork dense_work(const Experiment& experiment, const DataShape& shape, std::span<const EmbeddingTable> tables);
 
 /// Seconds of [m, k] x [k, n] on a device of so many multiprocessors and FLOP/s: whole tiles, in waves over the

@@ -46,6 +46,8 @@ TEST(Refusal, ValueOutOfRangeNamesTheRange) {
             "model.dropout is '0.96', at adult.yaml:2:18; give a value from 0 to 0.95");
   EXPECT_EQ(refusal(with("train: {average_decay: 1}\n")),
             "train.average_decay is '1', at adult.yaml:2:24; give a value at least 0 and below 1");
+  EXPECT_EQ(refusal(with("model: {cross_layers: 0}\n")),
+            "model.cross_layers is '0', at adult.yaml:2:23; give a value from 1 to 100");
   EXPECT_EQ(refusal(with("model: {top_mlp: [8, 0]}\n")),
             "model.top_mlp is '0', at adult.yaml:2:22; give a value from 1 to 65536");
   EXPECT_EQ(refusal(with("train: {class_weights: [1, 2, 3]}\n")),
@@ -58,7 +60,7 @@ TEST(Refusal, UnknownChoiceIsAnsweredWithTheNearest) {
   EXPECT_EQ(refusal(with("model: {interaction: dott}\n")),
             "unknown value 'dott' for model.interaction, at adult.yaml:2:22; did you mean 'dot'?");
   EXPECT_EQ(refusal(with("model: {interaction: attention}\n")),
-            "unknown value 'attention' for model.interaction, at adult.yaml:2:22; known are dot, cat");
+            "unknown value 'attention' for model.interaction, at adult.yaml:2:22; known are dot, cross, cat");
 }
 
 TEST(Refusal, RequiredKeyIsAskedFor) {

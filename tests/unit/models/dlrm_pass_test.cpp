@@ -44,6 +44,12 @@ class DlrmPassTest : public ::testing::TestWithParam<Case> {
     const ModelEntry& entry = find_model(*experiment_);
     tables_ = entry.embedding_tables(*experiment_, shape_);
     model_ = entry.make(*experiment_, shape_, tables_);
+    for (const auto& parameter : model_->named_parameters())  // they start at zero
+      if (parameter.key().starts_with("cross") && parameter.key().ends_with("bias")) {
+        const torch::NoGradGuard no_grad;
+        auto values = numbers(parameter.value().numel(), 2000);
+        parameter.value().copy_(torch::from_blob(values.data(), {parameter.value().numel()}));
+      }
     dense_ = numbers(of.samples * of.dense, 1);
     logit_gradients_ = numbers(of.samples, 2);
     for (std::size_t t = 0; t < tables_.size(); ++t) {
@@ -164,6 +170,8 @@ TEST_P(DlrmPassTest, GivesTheSameBitsTwice) {
   EXPECT_EQ(once.pooled, again.pooled);
 }
 
+const auto name_of_case = [](const ::testing::TestParamInfo<Case>& of) { return "case" + std::to_string(of.index); };
+
 INSTANTIATE_TEST_SUITE_P(Shapes, DlrmPassTest,
                          ::testing::Values(Case{"dropout: 0", 13, 5, 200, 16}, Case{"dropout: 0.3", 13, 5, 170, 10},
                                            Case{"interaction_itself: true", 4, 3, 33, 8},
@@ -171,7 +179,30 @@ INSTANTIATE_TEST_SUITE_P(Shapes, DlrmPassTest,
                                            Case{"linear: true", 0, 4, 64, 5}, Case{"dropout: 0.5", 0, 3, 40, 16},
                                            Case{"dropout: 0", 1, 1, 1, 1}, Case{"dropout: 0", 80, 2, 300, 64},
                                            Case{"dropout: 0", 67, 9, 700, 10}),
-                         [](const auto& of) { return "case" + std::to_string(of.index); });
+                         name_of_case);
+
+/// Cross networks: rank 1, full and by default, one sample, columns that are no whole number of vectors, no dense
+/// features, one vector alone; then shapes that are drawn.
+std::vector<Case> cross_cases() {
+  std::vector<Case> cases{{"interaction: cross, cross_layers: 1, cross_rank: 1", 13, 5, 200, 16},
+                          {"interaction: cross, cross_layers: 3, cross_rank: 96", 13, 5, 131, 16},
+                          {"interaction: cross, dropout: 0.3, linear: true", 4, 3, 129, 10},
+                          {"interaction: cross, cross_layers: 2, cross_rank: 5", 0, 3, 1, 7},
+                          {"interaction: cross, linear: true", 0, 1, 40, 16},
+                          {"interaction: cross, cross_layers: 4, cross_rank: 70", 67, 9, 700, 10}};
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    const auto below = [&](std::uint64_t purpose, std::int64_t n) {
+      return random::below(random::bits(seed, purpose), n);
+    };
+    const std::int64_t dense = below(1, 3) == 0 ? 0 : 1 + below(2, 20), tables = 1 + below(3, 6);
+    const std::int64_t dim = 1 + below(4, 24), width = (tables + (dense > 0 ? 1 : 0)) * dim;
+    cases.push_back({fmt::format("interaction: cross, cross_layers: {}, cross_rank: {}, linear: {}", 1 + below(5, 4),
+                                 1 + below(6, width), below(7, 2) == 0),
+                     dense, tables, 1 + below(8, 300), dim});
+  }
+  return cases;
+}
+INSTANTIATE_TEST_SUITE_P(Cross, DlrmPassTest, ::testing::ValuesIn(cross_cases()), name_of_case);
 
 }  // namespace
 }  // namespace swallowtail

@@ -55,6 +55,41 @@ TEST(DotInteraction, GradientsLandInTheGivenBuffers) {
   EXPECT_TRUE(torch::allclose(torch::from_blob(buffers[2].data(), {4, 6}), sum, 1e-5, 1e-6));
 }
 
+/// SAP.md 1.4: W twice, which at full rank is U V with U the identity.
+TEST(CrossNet, GoldenValues) {
+  const torch::NoGradGuard no_grad;
+  CrossNet net(3, 3, 2);
+  const torch::Tensor w = torch::tensor({{0.1F, 0.2F, 0.0F}, {0.0F, 0.3F, 0.1F}, {-0.2F, 0.0F, 0.4F}});
+  const torch::Tensor b = torch::tensor({0.1F, 0.0F, -0.1F}), x0 = torch::tensor({{1.0F, 2.0F, -1.0F}});
+  EXPECT_TRUE(torch::equal(net->layers()[0]->bias, torch::zeros({3})));
+  for (CrossLayer& layer : net->layers()) {
+    layer->v->weight.copy_(w);
+    layer->u->weight.copy_(torch::eye(3));
+    layer->bias.copy_(b);
+  }
+  const torch::Tensor x1 = net->layers()[0]->forward(x0, x0);
+  EXPECT_TRUE(torch::allclose(x1, torch::tensor({{1.6F, 3.0F, -0.3F}}), 1e-6, 1e-6)) << x1;
+  const torch::Tensor x2 = net->forward(x0);
+  EXPECT_TRUE(torch::allclose(x2, torch::tensor({{2.46F, 4.74F, 0.24F}}), 1e-6, 1e-6)) << x2;
+  for (CrossLayer& layer : net->layers()) {
+    layer->u->weight.zero_();
+    layer->bias.zero_();
+  }
+  EXPECT_TRUE(torch::equal(net->forward(x0), x0));
+}
+
+/// The first values of U and V are xavier-normal: N(0, 2 / (width + rank)).
+TEST(CrossNet, StartsXavierNormal) {
+  CrossNet net(300, 40, 2);
+  initialise_linear_layers(*net, 3);
+  for (CrossLayer& layer : net->layers())
+    for (const torch::Tensor& weight : {layer->v->weight, layer->u->weight}) {
+      EXPECT_NEAR(weight.std().item<double>(), std::sqrt(2.0 / 340), 0.03 * std::sqrt(2.0 / 340));
+      EXPECT_NEAR(weight.mean().item<double>(), 0, 4 * std::sqrt(2.0 / 340 / 12000));
+    }
+  EXPECT_FALSE(torch::equal(net->layers()[0]->v->weight, net->layers()[1]->v->weight));
+}
+
 TEST(Mlp, WithoutDropoutIsPlainLinearLayers) {
   torch::manual_seed(3);
   const std::vector<std::int64_t> widths{5, 2};

@@ -1,4 +1,5 @@
-// A small DLRM against PyTorch in fp64: logits, gradients, and the weights after 20 steps of every optimizer.
+// A small DLRM and a small DCN-v2 against PyTorch in fp64: logits, gradients, and the weights after 20 steps of every
+// optimizer.
 // The reference values are made by tests/golden/dlrm.py; both sides compute the same initial values and batches by
 // formula.
 #include <gtest/gtest.h>
@@ -56,11 +57,18 @@ class WaveDataset : public Dataset {
   DataShape shape_;
 };
 
-Experiment experiment_of(const std::string& dense, const std::string& sparse, double rate, double decay,
-                         bool deterministic) {
+/// The file of golden values and the words that make the model; the test's parameter.
+struct Model {
+  const char *file, *interaction;
+};
+
+Experiment experiment_of(const Model& model, const std::string& dense, const std::string& sparse, double rate,
+                         double decay, bool deterministic) {
   return Experiment::parse(
       "data: {source: synthetic}\n"
-      "model: {type: dlrm, embedding_dim: 4, bottom_mlp: [6], top_mlp: [8]}\n"
+      "model: {type: dlrm, embedding_dim: 4, bottom_mlp: [6], top_mlp: [8], " +
+      std::string(model.interaction) +
+      "}\n"
       "embedding: {sharding: table_wise, optimizer: " +
       sparse + ", learning_rate: " + std::to_string(rate) + ", weight_decay: " + std::to_string(decay) +
       "}\n"
@@ -92,10 +100,13 @@ StepOutcome one_step(Session& session, std::int64_t step) {
   return train_step(session, {batch, kBatch, step, 1.0}, clock);
 }
 
-const json& golden() {
-  static const json values = json::parse(std::ifstream(SWALLOWTAIL_SOURCE_DIR "/tests/golden/dlrm.json"));
-  return values;
-}
+class DlrmGolden : public ::testing::TestWithParam<Model> {
+ protected:
+  const json& golden() const { return golden_; }
+
+ private:
+  json golden_ = json::parse(std::ifstream(std::string(SWALLOWTAIL_SOURCE_DIR "/tests/golden/") + GetParam().file));
+};
 
 Data wave_data() {
   Data data;
@@ -111,11 +122,11 @@ void expect_close(std::span<const float> got, const json& wanted, double relativ
     EXPECT_NEAR(got[i], wanted[i].get<double>(), relative * scale + 1e-12) << what << " at " << i;
 }
 
-TEST(DlrmGolden, LogitsAndGradients) {
+TEST_P(DlrmGolden, LogitsAndGradients) {
   for (const bool deterministic : {false, true})
     for (const int world_size : {1, 2, 4})
       run_ranks(world_size, [&](Communicator& ranks) {
-        Session session(experiment_of("sgd", "sgd", 0.1, 0, deterministic), wave_data(), ranks);
+        Session session(experiment_of(GetParam(), "sgd", "sgd", 0.1, 0, deterministic), wave_data(), ranks);
         set_parameters(session);
         const auto [begin, end] = session.share.rank_samples(kBatch, ranks.rank());
         std::vector<std::int64_t> samples;
@@ -143,7 +154,7 @@ TEST(DlrmGolden, LogitsAndGradients) {
       });
 }
 
-TEST(DlrmGolden, WeightsAfterTwentySteps) {
+TEST_P(DlrmGolden, WeightsAfterTwentySteps) {
   struct Case {
     std::string sparse, dense;
     double rate, decay;
@@ -154,7 +165,8 @@ TEST(DlrmGolden, WeightsAfterTwentySteps) {
     for (const bool deterministic : {false, true})
       for (const int world_size : {1, 3})
         run_ranks(world_size, [&](Communicator& ranks) {
-          Session session(experiment_of(c.dense, c.sparse, c.rate, c.decay, deterministic), wave_data(), ranks);
+          Session session(experiment_of(GetParam(), c.dense, c.sparse, c.rate, c.decay, deterministic), wave_data(),
+                          ranks);
           set_parameters(session);
           const json& wanted = golden()["trained"][c.sparse];
           for (std::int64_t step = 1; step <= kSteps; ++step)
@@ -168,6 +180,11 @@ TEST(DlrmGolden, WeightsAfterTwentySteps) {
                          c.sparse + " table " + std::to_string(shard.table));
         });
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, DlrmGolden,
+                         ::testing::Values(Model{"dlrm.json", "interaction: dot"},
+                                           Model{"dcn.json", "interaction: cross, cross_layers: 3, cross_rank: 3"}),
+                         [](const auto& of) { return std::string(of.index == 0 ? "dlrm" : "dcn"); });
 
 }  // namespace
 }  // namespace swallowtail

@@ -16,14 +16,14 @@
 namespace swallowtail {
 namespace {
 
-Experiment experiment_of(std::int64_t batch) {
+Experiment experiment_of(std::int64_t batch, const char* interaction) {
   return Experiment::parse(
       fmt::format("data: {{source: synthetic, samples: {0}, dense_features: 13, tables: [{{rows: 500, dim: 16, "
                   "pooling_factor: 3}}, "
                   "{{rows: 700, dim: 16}}]}}\n"
-                  "model: {{embedding_dim: 16, bottom_mlp: [64], top_mlp: [64], interaction: cat}}\n"
+                  "model: {{embedding_dim: 16, bottom_mlp: [64], top_mlp: [64], interaction: {1}}}\n"
                   "train: {{batch_size: {0}, optimizer: sgd, threads: 1}}\ncheckpoint: {{enabled: false}}\n",
-                  batch));
+                  batch, interaction));
 }
 
 Batch read_all(const Dataset& data) {
@@ -35,8 +35,8 @@ Batch read_all(const Dataset& data) {
 }
 
 template <typename Check>
-void with_session(std::int64_t batch, const Check& check) {
-  const Experiment experiment = experiment_of(batch);
+void with_session(std::int64_t batch, const char* interaction, const Check& check) {
+  const Experiment experiment = experiment_of(batch, interaction);
   run_ranks(1, [&](Communicator& ranks) {
     Data data;
     data.train = make_synthetic(experiment, 1, "train");
@@ -65,7 +65,7 @@ std::int64_t resident_bytes() {
 }
 
 TEST(MemoryBill, CountsWhatABatchHolds) {
-  with_session(5000, [](Session& session) {
+  with_session(5000, "cat", [](Session& session) {
     const Batch batch = read_all(*session.data.train);
     std::size_t bytes = 4 * (batch.dense.size() + batch.labels.size()) + 8 * batch.samples.size();
     for (const JaggedIds& ids : batch.ids) bytes += 8 * (ids.values.size() + ids.offsets.size() - 1);
@@ -74,14 +74,16 @@ TEST(MemoryBill, CountsWhatABatchHolds) {
   });
 }
 
-TEST(MemoryBill, GrowsWithTheBatchAsAStepsMemoryDoes) {
+class MemoryBillOf : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(MemoryBillOf, GrowsWithTheBatchAsAStepsMemoryDoes) {
   constexpr std::int64_t kSmall = 64, kLarge = 64000;
   double small = 0;
   const auto grows = [](const nlohmann::json& bill) {
     return bill.at("exchange").get<double>() + bill.at("activations").get<double>();
   };
-  with_session(kSmall, [&](Session& session) { small = grows(bill_of(session)); });
-  with_session(kLarge, [&](Session& session) {
+  with_session(kSmall, GetParam(), [&](Session& session) { small = grows(bill_of(session)); });
+  with_session(kLarge, GetParam(), [&](Session& session) {
     const Batch batch = read_all(*session.data.train);
     const std::int64_t before = resident_bytes();
     PhaseClock clock;
@@ -91,6 +93,9 @@ TEST(MemoryBill, GrowsWithTheBatchAsAStepsMemoryDoes) {
     EXPECT_GT(taken, 0.6 * billed);        // the sort of ids holds one table's, the bill all tables'
   });
 }
+
+INSTANTIATE_TEST_SUITE_P(Interactions, MemoryBillOf, ::testing::Values("cat", "cross"),
+                         [](const auto& of) { return std::string(of.param); });
 
 }  // namespace
 }  // namespace swallowtail

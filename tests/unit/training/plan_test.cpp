@@ -10,6 +10,7 @@
 #include "trainer/data/synthetic.h"
 #include "trainer/models/model.h"
 #include "trainer/planning/cluster_plan.h"
+#include "trainer/planning/dense_work.h"
 #include "trainer/planning/published.h"
 
 namespace swallowtail {
@@ -119,6 +120,35 @@ TEST(ClusterPlanTest, ReadsEveryBuiltInCluster) {
   for (const char* name : {"h100", "h200", "a100", "gb200", "cpu"})
     EXPECT_GT(plan_of(small(), load_cluster(name), 2).samples_per_s(), 0) << name;
   EXPECT_THROW(load_cluster("h1000"), Error);
+}
+
+TEST(DenseWork, CountsTheParametersAndProductsOfTheModel) {
+  for (const char* interaction : {"dot", "cat", "cross", "cross, cross_layers: 1, cross_rank: 7"})
+    for (const int dense : {0, 5}) {
+      const Experiment experiment = Experiment::parse(
+          fmt::format(
+              "data: {{source: synthetic, samples: 10, dense_features: {}, tables: [{{rows: 50, dim: 12}}, {{rows: "
+              "30, dim: 8}}, {{rows: 9, dim: 8}}]}}\nmodel: {{embedding_dim: 8, bottom_mlp: [20], top_mlp: [11], "
+              "linear: true, interaction: {}}}\n",
+              dense, interaction),
+          {}, "work");
+      SCOPED_TRACE(fmt::format("{}, {} dense features", interaction, dense));
+      const DataShape shape = make_synthetic(experiment, 0, "train")->shape();
+      const ModelEntry& entry = find_model(experiment);
+      const auto tables = entry.embedding_tables(experiment, shape);
+      const auto model = entry.make(experiment, shape, tables);
+      std::int64_t parameters = 0;
+      double products = 0;
+      for (const auto& parameter : model->named_parameters()) {
+        parameters += parameter.value().numel();
+        if (!parameter.key().ends_with(".weight")) continue;
+        const bool is_first = parameter.key() == "bottom_mlp.0.weight";  // passes no gradient on
+        products += 2.0 * static_cast<double>(parameter.value().numel()) * (is_first ? 2 : 3);
+      }
+      const DenseWork work = dense_work(experiment, shape, tables);
+      EXPECT_EQ(work.parameters, parameters);
+      EXPECT_EQ(work.flop() - 3 * work.interaction_flop, products);
+    }
 }
 
 }  // namespace
