@@ -52,16 +52,41 @@ TEST_F(DeviceStep, TakesEveryPartOfTheModel) {
   compare({"model.embedding_dim=6", "model.linear=true", "model.bottom_mlp=[]", "model.top_mlp=[]"});
 }
 
+TEST_F(DeviceStep, CrossNetworkHasTheCpusCurve) {
+  const auto cross = [](std::vector<std::string> more) {
+    more.emplace_back("model.interaction=cross");
+    return more;
+  };
+  compare(cross({"model.linear=true", "model.dropout=0.25", "train.average_decay=0.9", "train.optimizer=adam"}));
+  compare(cross({"model.cross_layers=1", "model.cross_rank=1", "train.gradient_clip_norm=0.05"}));
+  compare(cross({"model.embedding_dim=6", "model.cross_rank=24", "model.top_mlp=[]"}));  // full rank
+  compare(cross({"model.embedding_dim=5", "model.cross_layers=4", "data.dense_features=0"}));
+  const Outcome cpu = on("cpu", cross({}));
+  for (const auto& [precision, tolerance] :
+       {std::pair("tf32", 3e-3), std::pair("bf16", 2e-2), std::pair("fp16", 3e-3)}) {
+    const Outcome device = on("cuda", cross({std::string("train.precision=") + precision}));
+    for (std::size_t i = 0; i < cpu.losses.size(); ++i)
+      EXPECT_NEAR(device.losses[i], cpu.losses[i], tolerance * cpu.losses[i]) << precision << " step " << i + 1;
+    EXPECT_NE(device.losses, cpu.losses) << precision;
+  }
+}
+
 TEST_F(DeviceStep, ReplaysRecordedStepsWithTheSameBits) {
   // One id a bag: every batch but the last of an epoch has the same shape.
   const std::vector<std::string> one_hot{"data.tables=[{rows: 30}, {rows: 7}]"};
   auto plain = one_hot;
   plain.emplace_back("parallel.cuda_graphs=false");
-  const Outcome recorded = on("cuda", one_hot), launched = on("cuda", plain);
-  EXPECT_GT(recorded.replayed, 2);
-  EXPECT_EQ(launched.replayed, 0);
-  EXPECT_EQ(recorded.losses, launched.losses);
-  EXPECT_EQ(recorded.arrays, launched.arrays);
+  for (const char* interaction : {"dot", "cross"}) {
+    const auto with = [&](std::vector<std::string> words) {
+      words.push_back(std::string("model.interaction=") + interaction);
+      return on("cuda", words);
+    };
+    const Outcome recorded = with(one_hot), launched = with(plain);
+    EXPECT_GT(recorded.replayed, 2) << interaction;
+    EXPECT_EQ(launched.replayed, 0) << interaction;
+    EXPECT_EQ(recorded.losses, launched.losses) << interaction;
+    EXPECT_EQ(recorded.arrays, launched.arrays) << interaction;
+  }
 }
 
 TEST_F(DeviceStep, GoesThroughTheHostWithoutAChange) {

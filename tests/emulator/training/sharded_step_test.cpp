@@ -71,6 +71,9 @@ TEST_F(ShardedStep, TakesEveryPartOfTheModel) {
                               "train.label_smoothing=0.1", "train.class_weights=[1, 3]"});
   compare({.world_size = 2}, {sharding("data_parallel"), "train.average_decay=0.9", "train.loss=mse",
                               "data.dense_features=0", "train.gradient_clip_norm=0.05"});
+  for (const char* name : {"row_wise", "table_wise"})
+    compare({.world_size = 3}, {sharding(name), "model.interaction=cross", "model.cross_rank=5", "model.linear=true",
+                                "train.average_decay=0.9"});
 }
 
 TEST_F(ShardedStep, RanksMayHaveNoSampleOrNoShard) {
