@@ -23,15 +23,16 @@ FactorSteps::FactorSteps(const FactorTables& tables, Stream& stream)
       items_(one_table(tables.items, tables.item_state, tables.item_rows, tables.dim, stream)),
       bias_(one_table(tables.item_bias, tables.bias_state, tables.item_rows, 1, stream)) {}
 
-void FactorSteps::bpr(const OptimizerStep& step, const DeviceTriplets& batch, FactorResult* result, Stream& stream) {
-  run(true, step, batch, {}, result, stream);
+void FactorSteps::bpr(const FactorUpdate& update, const DeviceTriplets& batch, FactorResult* result, Stream& stream) {
+  run(update.negatives == BprNegatives::hardest ? FactorLoss::hardest_bpr : FactorLoss::bpr, update, batch, {}, result,
+      stream);
 }
-void FactorSteps::sampled_softmax(const OptimizerStep& step, const DeviceTriplets& batch, const DeviceLogQ& log_q,
+void FactorSteps::sampled_softmax(const FactorUpdate& update, const DeviceTriplets& batch, const DeviceLogQ& log_q,
                                   FactorResult* result, Stream& stream) {
-  run(false, step, batch, log_q, result, stream);
+  run(FactorLoss::sampled_softmax, update, batch, log_q, result, stream);
 }
 
-void FactorSteps::run(bool is_bpr, const OptimizerStep& step, const DeviceTriplets& batch, const DeviceLogQ& log_q,
+void FactorSteps::run(FactorLoss loss, const FactorUpdate& update, const DeviceTriplets& batch, const DeviceLogQ& log_q,
                       FactorResult* result, Stream& stream) {
   const std::int64_t size = batch.size, each = 1 + batch.negatives_each, dim = tables_.dim;
   zero(&result->loss, 1, stream);
@@ -48,12 +49,22 @@ void FactorSteps::run(bool is_bpr, const OptimizerStep& step, const DeviceTriple
   partial_losses_.reserve(kBlockThreads);
 
   const Grid samples{std::min(divide_up(size * kFactorLanes, kBlockThreads), kMaxBlocks), 1};
-  const auto score = [&]<bool kIsBpr>() {
+  const auto score = [&]<FactorLoss kLoss>() {
     launch<kBlockThreads>(samples, 0, stream,
-                          ScoreSamples<kIsBpr>{tables_.users, tables_.items, tables_.item_bias, dim, batch, log_q,
-                                               coefficients_.data(), user_gradients_.data(), losses_.data()});
+                          ScoreSamples<kLoss>{tables_.users, tables_.items, tables_.item_bias, dim, batch, log_q,
+                                              coefficients_.data(), user_gradients_.data(), losses_.data()});
   };
-  is_bpr ? score.template operator()<true>() : score.template operator()<false>();
+  switch (loss) {
+    case FactorLoss::bpr:
+      score.template operator()<FactorLoss::bpr>();
+      break;
+    case FactorLoss::hardest_bpr:
+      score.template operator()<FactorLoss::hardest_bpr>();
+      break;
+    case FactorLoss::sampled_softmax:
+      score.template operator()<FactorLoss::sampled_softmax>();
+      break;
+  }
   const std::int64_t runs = std::min<std::int64_t>(divide_up(size, kBlockThreads), kBlockThreads);
   launch<kBlockThreads>({runs, 1}, block_sum_bytes(), stream, SumLosses{losses_.data(), partial_losses_.data(), size});
   launch<kBlockThreads>({1, 1}, block_sum_bytes(), stream, AddPartialSums{partial_losses_.data(), &result->loss, runs});
@@ -61,19 +72,23 @@ void FactorSteps::run(bool is_bpr, const OptimizerStep& step, const DeviceTriple
       grid_for(size * each), 0, stream,
       MakeFactorBags{batch, item_ids_.data(), item_offsets_.data(), user_offsets_.data(), zeros_.data(), ones_.data()});
 
-  // Items first: their gradients are multiples of the users as they were. Each place of a row decays it.
-  const float* const decay = batch.weights ? batch.weights : ones_.data();
-  const RowUpdate update{.step = step, .long_segment = long_segment};
+  // Items first: their gradients are multiples of the users as they were. Each place of a row decays it, or each row.
+  const float* const decay = update.decays_rows_once ? nullptr : batch.weights ? batch.weights : ones_.data();
+  const auto rows_of = [&](std::int64_t table) {
+    return RowUpdate{.step = update.step,
+                     .table_rates = update.rates ? update.rates + table : nullptr,
+                     .long_segment = long_segment};
+  };
   const DeviceBags item_bags{item_ids_.data(), item_offsets_.data(), coefficients_.data(), size, size * each};
   group_by_row(items_, item_bags, scratch_, stream);
-  update_grouped_rows(items_, item_bags, {tables_.users, dim, batch.users, decay}, update, scratch_, &result->bad_item,
-                      stream);
+  update_grouped_rows(items_, item_bags, {tables_.users, dim, batch.users, decay}, rows_of(1), scratch_,
+                      &result->bad_item, stream);
   if (tables_.item_bias)
-    update_grouped_rows(bias_, item_bags, {ones_.data(), 1, zeros_.data(), decay}, update, scratch_, &result->bad_bias,
-                        stream);
+    update_grouped_rows(bias_, item_bags, {ones_.data(), 1, zeros_.data(), decay}, rows_of(2), scratch_,
+                        &result->bad_bias, stream);
   const DeviceBags user_bags{batch.users, user_offsets_.data(), nullptr, size, size};
   group_by_row(users_, user_bags, scratch_, stream);
-  update_grouped_rows(users_, user_bags, {user_gradients_.data(), dim, nullptr, decay}, update, scratch_,
+  update_grouped_rows(users_, user_bags, {user_gradients_.data(), dim, nullptr, decay}, rows_of(0), scratch_,
                       &result->bad_user, stream);
 }
 

@@ -13,7 +13,7 @@ namespace swallowtail::cuda {
 
 constexpr int kFactorLanes = 16;
 
-template <bool kIsBpr>
+template <FactorLoss kLoss>
 struct ScoreSamples {
   const float *users, *items, *item_bias;
   std::int64_t dim;
@@ -74,7 +74,14 @@ struct ScoreSamples {
         if (k0 + j == 0) positive = one;
         if (lane() == j) scores[k0 + j] = one;  // read by this lane alone until the barrier below
       }
-    const float loss = kIsBpr ? bpr(weight, positive, scores, mask) : softmax(t, weight, positive, scores, mask);
+    float loss;
+    if constexpr (kLoss == FactorLoss::bpr) {
+      loss = bpr(weight, positive, scores, mask);
+    } else if constexpr (kLoss == FactorLoss::hardest_bpr) {
+      loss = hardest_bpr(weight, positive, scores, mask);
+    } else {
+      loss = softmax(t, weight, positive, scores, mask);
+    }
     if (lane() == 0) losses[t] = loss;
     __syncwarp(mask);
     for (std::int64_t d = lane(); d < dim; d += kFactorLanes) {
@@ -104,6 +111,26 @@ struct ScoreSamples {
     }
     if (lane() == 0) scores[0] = -sum;
     return share * loss;
+  }
+
+  /// The same against the best scored negative alone, the first of equals.
+  __device__ float hardest_bpr(float weight, float positive, float* scores, unsigned mask) const {
+    const std::int64_t negatives = batch.negatives_each;
+    std::int64_t seen = 0, hardest = 0;
+    float best = 0;
+    for (std::int64_t k0 = 0; k0 <= negatives; k0 += kFactorLanes) {
+      const float mine = k0 + lane() <= negatives ? scores[k0 + lane()] : 0.0F;
+      in_order(mine, k0, 1, mask, [&](float value) {
+        ++seen;
+        if (hardest != 0 && !(value > best)) return;
+        best = value;
+        hardest = seen;
+      });
+    }
+    const float margin = positive - best, derivative = weight / (1 + exp_of(margin));
+    for (std::int64_t k = lane(); k <= negatives; k += kFactorLanes)
+      scores[k] = k == 0 ? -derivative : k == hardest ? derivative : 0.0F;
+    return weight * softplus(-margin);
   }
 
   __device__ float softmax(std::int64_t t, float weight, float positive, float* scores, unsigned mask) const {

@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "kernels/bpr.h"
+#include "kernels/row_update.h"
 #include "kernels/sampled_softmax.h"
 #include "tests/emulator/shapes.h"
 
@@ -79,42 +81,81 @@ Case make_case(std::uint64_t seed) {
   return made;
 }
 
+/// The tables on the device, and one step there.
+struct OnDevice {
+  explicit OnDevice(const Factors& of)
+      : users(there(of.users)),
+        items(there(of.items)),
+        bias(there(of.bias)),
+        user_state(there(of.user_state)),
+        item_state(there(of.item_state)),
+        bias_state(there(of.bias_state)),
+        steps({users.data(), items.data(), of.has_bias ? bias.data() : nullptr, user_state.data(), item_state.data(),
+               of.has_bias ? bias_state.data() : nullptr, of.user_rows, of.item_rows, of.dim},
+              stream) {}
+
+  FactorResult step(const Case& from, bool is_bpr, const FactorUpdate& update) {
+    const auto user_ids = there(from.users), positives = there(from.positives), negatives = there(from.negatives);
+    const auto weights = there(from.weights), log_q_positives = there(from.log_q_positives),
+               log_q_negatives = there(from.log_q_negatives);
+    const DeviceTriplets batch{from.size,        from.negatives_each, user_ids.data(),
+                               positives.data(), negatives.data(),    from.weights.empty() ? nullptr : weights.data()};
+    DeviceBuffer<FactorResult> result(1);
+    if (is_bpr) {
+      steps.bpr(update, batch, result.data(), stream);
+    } else {
+      const bool corrects = !from.log_q_positives.empty();
+      steps.sampled_softmax(update, batch,
+                            {corrects ? log_q_positives.data() : nullptr, corrects ? log_q_negatives.data() : nullptr},
+                            result.data(), stream);
+    }
+    return testing::on_host(result, stream)[0];
+  }
+
+  /// Every array beside the host's, after a step of `from`.
+  void expect_equal(const Factors& of, const Case& from, bool same_bits, const char* step) {
+    const auto expect = [&](const char* what, const std::vector<float>& of_host, const DeviceBuffer<float>& of_device) {
+      const auto values = testing::on_host(of_device, stream);
+      EXPECT_TRUE(same_bits ? testing::same_bits(of_host, values) : testing::near(of_host, values, 2e-4F, 2e-4F))
+          << what << ", dim " << of.dim << ", batch " << from.size << " x " << from.negatives_each << ", optimizer "
+          << int(from.step.kind) << ", " << step;
+    };
+    expect("users", of.users, users);
+    expect("items", of.items, items);
+    expect("bias", of.bias, bias);
+    expect("state of users", of.user_state, user_state);
+    expect("state of items", of.item_state, item_state);
+    expect("state of bias", of.bias_state, bias_state);
+  }
+
+  template <typename T>
+  DeviceBuffer<T> there(const std::vector<T>& values) {
+    return testing::on_device(values, stream);
+  }
+
+  Stream stream;
+  DeviceBuffer<float> users, items, bias, user_state, item_state, bias_state;
+  FactorSteps steps;
+};
+
+void expect_loss(double wanted, double got) {
+  if (std::isfinite(wanted)) {
+    EXPECT_NEAR(got, wanted, 1e-9 * std::abs(wanted) + 1e-12);
+  } else {
+    EXPECT_FALSE(std::isfinite(got));
+  }
+}
+
 void compare(const Case& from, bool is_bpr, std::int64_t long_segment, bool same_bits) {
   Case host = from;
   FactorScratch scratch;
   const SamplingLogQ log_q{host.log_q_positives, host.log_q_negatives};
   const FactorStep wanted = is_bpr ? bpr_step(host.step, host.factors.view(), host.batch(), scratch)
                                    : sampled_softmax_step(host.step, host.factors.view(), host.batch(), log_q, scratch);
-
-  Stream stream;
-  const Factors& of = from.factors;
-  const auto there = [&](const auto& values) { return testing::on_device(values, stream); };
-  const auto users = there(of.users), items = there(of.items), bias = there(of.bias), user_state = there(of.user_state),
-             item_state = there(of.item_state), bias_state = there(of.bias_state);
-  const auto user_ids = there(from.users), positives = there(from.positives), negatives = there(from.negatives);
-  const auto weights = there(from.weights), log_q_positives = there(from.log_q_positives),
-             log_q_negatives = there(from.log_q_negatives);
-  FactorSteps steps({users.data(), items.data(), of.has_bias ? bias.data() : nullptr, user_state.data(),
-                     item_state.data(), of.has_bias ? bias_state.data() : nullptr, of.user_rows, of.item_rows, of.dim},
-                    stream);
-  steps.long_segment = long_segment;
-  const DeviceTriplets batch{from.size,        from.negatives_each, user_ids.data(),
-                             positives.data(), negatives.data(),    from.weights.empty() ? nullptr : weights.data()};
-  DeviceBuffer<FactorResult> result(1);
-  if (is_bpr) {
-    steps.bpr(from.step, batch, result.data(), stream);
-  } else {
-    const bool corrects = !from.log_q_positives.empty();
-    steps.sampled_softmax(from.step, batch,
-                          {corrects ? log_q_positives.data() : nullptr, corrects ? log_q_negatives.data() : nullptr},
-                          result.data(), stream);
-  }
-  const FactorResult got = testing::on_host(result, stream)[0];
-  if (std::isfinite(wanted.loss)) {
-    EXPECT_NEAR(got.loss, wanted.loss, 1e-9 * std::abs(wanted.loss) + 1e-12);
-  } else {
-    EXPECT_FALSE(std::isfinite(got.loss));
-  }
+  OnDevice device(from.factors);
+  device.steps.long_segment = long_segment;
+  const FactorResult got = device.step(from, is_bpr, {.step = from.step});
+  expect_loss(wanted.loss, got.loss);
   const auto row_of = [&](FactorStep::Table table) {
     return wanted.bad_table == table ? static_cast<unsigned long long>(wanted.bad_row) : kNoBadRow;
   };
@@ -124,18 +165,40 @@ void compare(const Case& from, bool is_bpr, std::int64_t long_segment, bool same
   if (wanted.bad_table == FactorStep::Table::users || wanted.bad_table == FactorStep::Table::none) {
     EXPECT_EQ(got.bad_user, row_of(FactorStep::Table::users));
   }
-  const auto expect = [&](const char* what, const std::vector<float>& of_host, const DeviceBuffer<float>& of_device) {
-    const auto values = testing::on_host(of_device, stream);
-    EXPECT_TRUE(same_bits ? testing::same_bits(of_host, values) : testing::near(of_host, values, 2e-4F, 2e-4F))
-        << what << ", dim " << of.dim << ", batch " << from.size << " x " << from.negatives_each << ", optimizer "
-        << int(from.step.kind) << (is_bpr ? ", bpr" : ", softmax");
-  };
-  expect("users", host.factors.users, users);
-  expect("items", host.factors.items, items);
-  expect("bias", host.factors.bias, bias);
-  expect("state of users", host.factors.user_state, user_state);
-  expect("state of items", host.factors.item_state, item_state);
-  expect("state of bias", host.factors.bias_state, bias_state);
+  device.expect_equal(host.factors, from, same_bits, is_bpr ? "bpr" : "softmax");
+}
+
+/// The step as a training run takes it: gradients, then each table's rows with its own optimizer, decayed once a row.
+/// `optimizers`: of users, items and bias. Bad rows of each table, -1: none.
+struct RunStep {
+  std::vector<float> losses;
+  std::int64_t bad_user = -1, bad_item = -1, bad_bias = -1;
+};
+RunStep step_of_run(const Case& from, const OptimizerStep (&optimizers)[3], BprNegatives negatives, Factors& of) {
+  FactorScratch scratch;
+  bpr_gradients(of.view(), from.batch(), negatives, scratch);
+  RunStep done;
+  done.losses = scratch.losses;
+  std::vector<std::int64_t> items, item_offsets{0}, user_offsets{0};
+  std::vector<const float*> user_rows, ones, gradients;
+  const float one = 1;
+  for (std::int64_t t = 0; t < from.size; ++t) {
+    items.push_back(from.positives[static_cast<std::size_t>(t)]);
+    items.insert(items.end(), from.negatives.begin() + t * from.negatives_each,
+                 from.negatives.begin() + (t + 1) * from.negatives_each);
+    item_offsets.push_back(std::ssize(items));
+    user_offsets.push_back(t + 1);
+    user_rows.push_back(of.users.data() + from.users[static_cast<std::size_t>(t)] * of.dim);
+    ones.push_back(&one);
+    gradients.push_back(scratch.user_gradients.data() + t * of.dim);
+  }
+  RowGroups groups;
+  group_by_row({items, item_offsets, scratch.coefficients}, of.item_rows, Pooling::sum, groups);
+  done.bad_item = update_rows(optimizers[1], {of.items.data(), of.item_state.data(), of.dim}, groups, user_rows);
+  if (of.has_bias) done.bad_bias = update_rows(optimizers[2], {of.bias.data(), of.bias_state.data(), 1}, groups, ones);
+  group_by_row({from.users, user_offsets, {}}, of.user_rows, Pooling::sum, groups);
+  done.bad_user = update_rows(optimizers[0], {of.users.data(), of.user_state.data(), of.dim}, groups, gradients);
+  return done;
 }
 
 TEST(FactorStepsOnDevice, HaveTheBitsOfTheHost) {
@@ -144,6 +207,55 @@ TEST(FactorStepsOnDevice, HaveTheBitsOfTheHost) {
     compare(made, true, 0, true);
     compare(made, false, 0, true);
   });
+}
+
+TEST(FactorStepsOnDevice, HaveTheBitsOfATrainingRunsStep) {
+  testing::for_seeds("steps of a run equal the host's", [](std::uint64_t seed) {
+    const Case made = make_case(seed);
+    for (const BprNegatives negatives : {BprNegatives::all, BprNegatives::hardest}) {
+      OptimizerStep optimizers[3] = {made.step, made.step, made.step};
+      optimizers[1].learning_rate = 0.2F;
+      optimizers[2].weight_decay = 0;
+      Case host = made;
+      const RunStep wanted = step_of_run(made, optimizers, negatives, host.factors);
+
+      OnDevice device(made.factors);
+      device.steps.long_segment = 0;
+      const auto rates =
+          device.there(std::vector<Rates>{Rates(optimizers[0]), Rates(optimizers[1]), Rates(optimizers[2])});
+      const FactorResult got =
+          device.step(made, true, {.rates = rates.data(), .decays_rows_once = true, .negatives = negatives});
+      expect_loss(std::accumulate(wanted.losses.begin(), wanted.losses.end(), 0.0), got.loss);
+      std::vector<float> losses(wanted.losses.size());
+      copy_to_host(losses.data(), device.steps.losses(), std::ssize(losses), device.stream);
+      device.stream.wait();
+      EXPECT_TRUE(testing::same_bits(wanted.losses, losses));
+      const auto row_of = [](std::int64_t row) { return row < 0 ? kNoBadRow : static_cast<unsigned long long>(row); };
+      EXPECT_EQ(got.bad_user, row_of(wanted.bad_user));
+      EXPECT_EQ(got.bad_item, row_of(wanted.bad_item));
+      EXPECT_EQ(got.bad_bias, row_of(wanted.bad_bias));
+      device.expect_equal(host.factors, made, true, negatives == BprNegatives::all ? "all" : "hardest");
+    }
+  });
+}
+
+TEST(FactorStepsOnDevice, TakeTheFirstOfEquallyHardNegatives) {
+  Case made = make_case(3);
+  made.factors = {1, 3, 2, false, {1, 2}, {1, 1, 0.5F, 0.5F, 1, 1}, {}, {}, {}, {}};
+  made.step = {.kind = Optimizer::sgd, .learning_rate = 0.5F};
+  made.size = 1;
+  made.negatives_each = 20;
+  made.users = {0};
+  made.positives = {1};
+  made.negatives.assign(20, 1);
+  made.negatives[4] = 2;  // the best, before its equals
+  made.negatives[17] = made.negatives[18] = 0;
+  made.weights.clear();
+  OnDevice device(made.factors);
+  device.step(made, true, {.step = made.step, .negatives = BprNegatives::hardest});
+  const auto items = testing::on_host(device.items, device.stream);
+  EXPECT_EQ(items[0], 1) << "a later equal was taken";
+  EXPECT_LT(items[4], 1);
 }
 
 TEST(FactorStepsOnDevice, SplitPopularRowsTheSameWayWhateverTheOrder) {
