@@ -53,8 +53,11 @@ target_include_directories(swallowtail_nccl SYSTEM PRIVATE ${swallowtail_nccl_in
 target_link_libraries(swallowtail_nccl PRIVATE swallowtail_options ${swallowtail_nccl_library} CUDA::cudart
   PUBLIC swallowtail_parallel)
 
-# The trainer's device side over them.
-file(GLOB device_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/trainer/device/dlrm/*.cpp)
-add_library(swallowtail_device_dlrm STATIC EXCLUDE_FROM_ALL ${device_sources})
-target_link_libraries(swallowtail_device_dlrm PRIVATE swallowtail_options PUBLIC swallowtail_device swallowtail_cuda
-  PRIVATE swallowtail_nccl)
+# The trainer's device side over them: models that know nothing of each other, and use_devices(), which offers them.
+foreach(part dlrm factors devices)
+  file(GLOB device_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/trainer/device/${part}/*.cpp)
+  add_library(swallowtail_device_${part} STATIC EXCLUDE_FROM_ALL ${device_sources})
+  target_link_libraries(swallowtail_device_${part} PRIVATE swallowtail_options PUBLIC swallowtail_device swallowtail_cuda)
+endforeach()
+target_link_libraries(swallowtail_device_dlrm PRIVATE swallowtail_nccl)
+target_link_libraries(swallowtail_device_devices PUBLIC swallowtail_device_dlrm swallowtail_device_factors)

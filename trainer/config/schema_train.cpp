@@ -224,7 +224,8 @@ const std::array kKeys{
     Key{.path = "parallel.device",
         .kind = Kind::choice,
         .default_value = "auto",
-        .meaning = "where the arithmetic runs; auto: on a device where the program was built with one and it is there",
+        .meaning = "where the arithmetic runs; auto: on a device where the program was built with one, it is there and "
+                   "trains the model (dlrm, bpr_mf)",
         .choices = {"auto", "cpu", "cuda"}},
     Key{.path = "parallel.cuda_graphs",
         .kind = Kind::boolean,

@@ -1,8 +1,8 @@
 // A rank's work on a device, for callers that need not know how: whole training steps, where one rank holds all tables
 // or each rank's shards of them lie on its own device (DeviceTrainer), or the dense part alone, where tables stay on
-// the host (DeviceDense).
-// This header and its room's files beside it are built always; dlrm/ is built with a device (CUDA) or with the emulated
-// one (tests/emulator), and says so by use_devices().
+// the host (DeviceDense). Models of two tables of factors: factor_trainer.h.
+// This header and its room's files beside it are built always; dlrm/, factors/ and devices/ are built with a device
+// (CUDA) or with the emulated one (tests/emulator), and say so by use_devices().
 // Errors of all calls: Error (resources) where the device has no memory left or reports a failure.
 #pragma once
 
@@ -19,6 +19,7 @@
 #include "trainer/data/batch.h"
 #include "trainer/device/device_timing.h"
 #include "trainer/device/dlrm_network.h"
+#include "trainer/device/factor_trainer.h"
 #include "trainer/device/loss_scale.h"
 #include "trainer/embedding/embedding_table.h"
 #include "trainer/embedding/table_shard.h"
@@ -123,6 +124,7 @@ struct DeviceBackend {
   std::unique_ptr<DeviceTrainer> (*trainer)(const DeviceModel& model, int device);
   std::unique_ptr<DeviceTrainer> (*sharded)(const DeviceModel& model, const DeviceRanksOptions& ranks, int device);
   std::unique_ptr<DeviceDense> (*dense)(const DeviceModel& model, int device);
+  std::unique_ptr<FactorTrainer> (*factors)(const FactorModel& model, int device);
   std::vector<DeviceTiming> (*bench)(const DeviceBenchOptions& options, int device);
 };
 
@@ -130,7 +132,7 @@ struct DeviceBackend {
 const DeviceBackend* device_backend() noexcept;
 void set_device_backend(const DeviceBackend* backend) noexcept;
 
-/// Called once by a program that wants devices; defined where they are (dlrm/) or are not (no_devices/).
+/// Called once by a program that wants devices; defined where they are (devices/) or are not (no_devices/).
 void use_devices();
 
 }  // namespace swallowtail

@@ -63,14 +63,13 @@ void mark_changed(TableShard& shard, std::span<const std::int64_t> rows) {
   for (const std::int64_t row : rows) shard.changed[static_cast<std::size_t>(row)] = 1;
 }
 
-[[noreturn]] void refuse_row(const EmbeddingTable& table, const TableShard& shard, const OptimizerStep& step,
-                             std::int64_t row) {
-  throw Error{ExitCode::numbers, fmt::format("the gradient of an embedding row is not finite in step {}", step.step),
-              fmt::format("table '{}' row {}", table.name, shard.row_at(row)),
+}  // namespace
+
+void refuse_row(const EmbeddingTable& table, std::int64_t row, std::int64_t step) {
+  throw Error{ExitCode::numbers, fmt::format("the gradient of an embedding row is not finite in step {}", step),
+              fmt::format("table '{}' row {}", table.name, row),
               "lower the learning rate, or look for extreme values in the data"};
 }
-
-}  // namespace
 
 TableShard make_shard(const EmbeddingTable& table, std::int64_t index, const Shard& shard, const RowOrder& order,
                       std::uint64_t seed, bool averaging) {
@@ -116,7 +115,7 @@ void update_shard(const EmbeddingTable& table, TableShard& shard, const Optimize
   average.before_update();
   const std::int64_t bad_row =
       update_rows(step, {shard.weights.data(), shard.state.data(), shard.shard.cols}, groups, bag_gradients);
-  if (bad_row >= 0) refuse_row(table, shard, step, bad_row);
+  if (bad_row >= 0) refuse_row(table, shard.row_at(bad_row), step.step);
   average.after_update();
 }
 
@@ -162,7 +161,7 @@ void SplitRowUpdate::apply(const EmbeddingTable& table, TableShard& shard, const
               mean_square(squares.subspan(static_cast<std::size_t>(group * pieces), static_cast<std::size_t>(pieces)),
                           table.dim));
   }
-  if (bad_row >= 0) refuse_row(table, shard, step, bad_row);
+  if (bad_row >= 0) refuse_row(table, shard.row_at(bad_row), step.step);
   average.after_update();
 }
 

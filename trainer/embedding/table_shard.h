@@ -41,6 +41,9 @@ void update_shard(const EmbeddingTable& table, TableShard& shard, const Optimize
                   const std::optional<Averaging>& averaging, const RowGroups& groups,
                   std::span<const float* const> bag_gradients);
 
+/// Errors: always numbers: the gradient of the table's row is not finite.
+[[noreturn]] void refuse_row(const EmbeddingTable& table, std::int64_t row, std::int64_t step);
+
 /// The same in two parts, because row-wise Adagrad needs the squares of columns that lie elsewhere: the gradients of
 /// the touched rows wait for them.
 class SplitRowUpdate {

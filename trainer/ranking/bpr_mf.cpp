@@ -1,13 +1,19 @@
 // BPR-MF: x_ui = <p_u, q_i> (+ b_i), trained so that what a user has touched scores above what was drawn against it.
 // Source: Rendle et al., UAI 2009. Negatives: uniform, popularity^alpha, or hard: the best scored of several draws.
 // L2 of the touched rows is embedding.weight_decay. Scores and gradients are those of kernels/bpr.h, on the tables
-// themselves where one rank holds them whole, else on the vectors that the lookup has brought.
+// themselves where one rank holds them whole, else on the vectors that the lookup has brought. Where one rank holds
+// them, a device may make the steps from the same draws: with train.deterministic it leaves the same bits.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/bpr.h"
 #include "kernels/item_panels.h"
 #include "parallel/error.h"
+#include "trainer/device/device_trainer.h"
+#include "trainer/device/on_device.h"
 #include "trainer/ranking/dot.h"
 #include "trainer/ranking/negative_sampler.h"
 #include "trainer/ranking/ranker.h"
@@ -23,7 +29,8 @@ constexpr std::int64_t kSamplesAThread = 256;
 class BprMf final : public Ranker {
  public:
   explicit BprMf(const RankerInput& input)
-      : data_(input.data),
+      : experiment_(input.experiment),
+        data_(input.data),
         ranks_(input.ranks),
         chunk_(input.experiment.integer("train.chunk")),
         is_hard_(input.experiment.text("train.negatives") == "hard"),
@@ -44,6 +51,7 @@ class BprMf final : public Ranker {
   std::int64_t epoch_samples() const override { return data_.train.size(); }
 
   double train_step(const RankerStep& step) override {
+    if (device_) return step_on_device(step);
     const auto [begin, end] = rank_share(step.size);
     draw_.draw(step, begin, end, triplets_);
     weights_.assign(triplets_.users.size(), static_cast<float>(1.0 / static_cast<double>(step.size)));
@@ -51,6 +59,7 @@ class BprMf final : public Ranker {
   }
 
   void prepare_scores() override {
+    fetch_from_device();
     const auto items = gather_table(*embedding_, kItems, ranks_);
     panels_ = ItemPanels(items, dim_, has_bias_ ? gather_table(*embedding_, kBias, ranks_) : std::vector<float>{});
   }
@@ -76,6 +85,43 @@ class BprMf final : public Ranker {
   /// A user without an interaction in training still has the random vector that the table began with.
   bool knows(const RankingQuery& query) const override {
     return query.user != kColdId && data_.train.count(query.user) > 0;
+  }
+  std::optional<Error> device_obstacle() const override {
+    if (!has_whole_tables_)
+      return experiment_.error("embedding.sharding",
+                               "bpr_mf trains on a device where one rank holds its tables whole, rows in their order",
+                               "set embedding.sharding: auto and parallel.wire: fp32, or parallel.device: cpu");
+    if (dim_ > FactorModel::kMostDim)
+      return experiment_.error(
+          "model.embedding_dim",
+          fmt::format("bpr_mf trains on a device with vectors of {} floats at most", FactorModel::kMostDim),
+          "set a smaller model.embedding_dim, or parallel.device: cpu");
+    return {};
+  }
+  void use_device(int device) override {
+    const auto tables = embedding_->tables();
+    FactorModel model{.users = tables[kUsers],
+                      .items = tables[kItems],
+                      .negatives_each = drawn_,
+                      .negatives = counted_,
+                      .is_exact = experiment_.boolean("train.deterministic"),
+                      .records_graphs = experiment_.boolean("parallel.cuda_graphs")};
+    if (has_bias_) model.bias = tables[kBias];
+    device_number_ = device;
+    on_device(device, [&] {
+      device_ = device_backend()->factors(model, device);
+      device_->upload(embedding_->shards());
+    });
+    host_is_behind_ = false;
+  }
+  void fetch_from_device() override {
+    if (!host_is_behind_) return;
+    on_device(device_number_, [&] { device_->download(embedding_->shards()); });
+    host_is_behind_ = false;
+  }
+  void leave_device() override {
+    fetch_from_device();
+    device_.reset();
   }
   ShardedEmbedding* embedding() override { return embedding_.get(); }
   std::int64_t parameters() const override {
@@ -117,7 +163,7 @@ class BprMf final : public Ranker {
     bpr_gradients({users.weights.data(), items.weights.data(), has_bias_ ? shard_of(kBias).weights.data() : nullptr,
                    nullptr, nullptr, nullptr, data_.users.size(), data_.items.size(), dim_},
                   {triplets_.users, triplets_.positives, triplets_.negatives, weights_}, counted_, scratch_);
-    const double loss = mean_loss(step, begin);
+    const double loss = mean_loss(step, begin, triplets_.places, scratch_.losses);
     // Items first: their gradients are multiples of the users as they were.
     const auto count = static_cast<std::int64_t>(triplets_.users.size());
     items_of_.resize(triplets_.users.size() * static_cast<std::size_t>(1 + drawn_));
@@ -140,6 +186,35 @@ class BprMf final : public Ranker {
     update(kUsers, step);
     return loss;
   }
+
+  /// The same steps by the device: the next triplets are drawn and sent while it makes this one.
+  double step_on_device(const RankerStep& step) {
+    const FactorOutcome outcome = on_device(device_number_, [&] {
+      if (!device_->is_staged(step.step)) stage(step);
+      device_->start(step.step, step.rate_factor);
+      host_is_behind_ = true;
+      if (step.next != nullptr) stage(*step.next);
+      return device_->finish();
+    });
+    double loss = outcome.loss;
+    if (outcome.losses.empty()) {
+      refuse_bad_loss(loss, step.step);
+    } else {
+      loss = mean_loss(step, 0, places_of(step.step), outcome.losses);
+    }
+    if (outcome.bad_row) {
+      const auto table = static_cast<std::size_t>(outcome.bad_row->table);
+      refuse_row(embedding_->tables()[table], outcome.bad_row->row, step.step);
+    }
+    return loss;
+  }
+  void stage(const RankerStep& step) {
+    draw_.draw(step, 0, step.size, triplets_);
+    device_->stage(step.step, {triplets_.users, triplets_.positives, triplets_.negatives,
+                               static_cast<float>(1.0 / static_cast<double>(step.size))});
+    places_of(step.step) = triplets_.places;
+  }
+  std::vector<std::int64_t>& places_of(std::int64_t step) { return places_[static_cast<std::size_t>(step % 2)]; }
 
   void group(std::span<const std::int64_t> ids, std::int64_t ids_a_sample, std::span<const float> coefficients,
              std::int64_t rows) {
@@ -187,7 +262,7 @@ class BprMf final : public Ranker {
     bpr_gradients({vectors(kUsers), vectors(kItems), has_bias_ ? vectors(kBias) : nullptr, nullptr, nullptr, nullptr,
                    batch_.size, std::ssize(items.values), dim_},
                   {triplets_.users, triplets_.positives, triplets_.negatives, weights_}, counted_, scratch_);
-    const double loss = mean_loss(step, begin);
+    const double loss = mean_loss(step, begin, triplets_.places, scratch_.losses);
     float* const user_gradients = embedding_->pooled_gradient(kUsers).data();
     float* const item_gradients = embedding_->pooled_gradient(kItems).data();
     const auto count = static_cast<std::int64_t>(triplets_.users.size());
@@ -205,18 +280,22 @@ class BprMf final : public Ranker {
   }
 
   /// Mean over the global batch, added by chunks: own places filled, others zero, so that the sum over ranks only
-  /// copies. Errors: numbers.
-  double mean_loss(const RankerStep& step, std::int64_t begin) {
+  /// copies. losses: of the samples at `places` from `begin` on. Errors: numbers.
+  double mean_loss(const RankerStep& step, std::int64_t begin, std::span<const std::int64_t> places,
+                   std::span<const float> losses) {
     std::vector<double> chunk_losses(static_cast<std::size_t>((step.size + chunk_ - 1) / chunk_), 0.0);
-    for (std::size_t t = 0; t < triplets_.places.size(); ++t)
-      chunk_losses[(begin + triplets_.places[t]) / chunk_] += static_cast<double>(scratch_.losses[t]);
+    for (std::size_t t = 0; t < places.size(); ++t)
+      chunk_losses[(begin + places[t]) / chunk_] += static_cast<double>(losses[t]);
     ranks_.all_reduce_sum(Tag{"loss", step.step}, std::span(chunk_losses));
     double sum = 0;
     for (const double loss : chunk_losses) sum += loss;
-    if (!std::isfinite(sum))
-      throw Error{ExitCode::numbers, "the loss is not finite in step " + std::to_string(step.step), "bpr_mf",
-                  "lower embedding.learning_rate"};
+    refuse_bad_loss(sum, step.step);
     return sum;
+  }
+  static void refuse_bad_loss(double loss, std::int64_t step) {
+    if (!std::isfinite(loss))
+      throw Error{ExitCode::numbers, "the loss is not finite in step " + std::to_string(step), "bpr_mf",
+                  "lower embedding.learning_rate"};
   }
 
   /// Whether every row lies on this rank at its own place, and nothing is rounded on its way.
@@ -233,6 +312,7 @@ class BprMf final : public Ranker {
     return true;
   }
 
+  const Experiment& experiment_;
   const Interactions& data_;
   Communicator& ranks_;
   std::int64_t chunk_;
@@ -252,7 +332,11 @@ class BprMf final : public Ranker {
   std::vector<const float*> rows_;                // [n]
   FactorScratch scratch_;
   Batch batch_;
-  ItemPanels panels_;  // the whole table, between prepare_scores and the next one
+  ItemPanels panels_;                      // the whole table, between prepare_scores and the next one
+  std::unique_ptr<FactorTrainer> device_;  // null: steps are the host's
+  int device_number_ = 0;
+  bool host_is_behind_ = false;                      // the device's tables have been trained since they were fetched
+  std::array<std::vector<std::int64_t>, 2> places_;  // of the triplets that are staged, of even and odd steps
 };
 
 }  // namespace

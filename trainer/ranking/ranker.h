@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "parallel/communicator.h"
+#include "parallel/error.h"
 #include "trainer/config/experiment.h"
 #include "trainer/data/interactions.h"
 #include "trainer/embedding/sharded_embedding.h"
@@ -31,6 +33,9 @@ struct RankerStep {
   std::int64_t epoch = 0, first = 0, size = 0;
   double rate_factor = 1;
   double progress = 0;  // share of train.epochs that is done
+  /// The step after this one, or null where there is none, or the caller does not know: what it needs may be drawn
+  /// while this one is trained.
+  const RankerStep* next = nullptr;
 };
 
 /// Whom to rank for.
@@ -82,6 +87,17 @@ class Ranker {
   /// Groups of users that the model itself makes, such as strata; evaluation measures each. Not collective.
   virtual std::vector<UserGroup> user_groups() const { return {}; }
 
+  // Steps on a device (trainer/device/device_trainer.h), of models whose entry says that they have them. Not
+  // collective.
+  /// Why they cannot be made as the experiment is, as an error at its key; nothing: use_device() may be called.
+  virtual std::optional<Error> device_obstacle() const { return {}; }
+  /// From now on train_step() is the device's, from what the host's tables are then. Errors: resources, then and later.
+  virtual void use_device(int /*device*/) {}
+  /// The host's tables as the device has them by now, before a save; prepare_scores() does it by itself.
+  virtual void fetch_from_device() {}
+  /// The same, and from now on train_step() is the host's again; nothing without a device.
+  virtual void leave_device() {}
+
   /// What a checkpoint holds beside the embedding tables.
   virtual std::vector<RankerState> state() { return {}; }
   /// The tables, null where the model has none.
@@ -92,6 +108,7 @@ class Ranker {
 struct RankerEntry {
   std::string_view name, meaning;
   std::unique_ptr<Ranker> (*make)(const RankerInput&);
+  bool has_device_steps = false;
 };
 
 std::unique_ptr<Ranker> make_popularity(const RankerInput& input);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "trainer/device/on_device.h"
 #include "trainer/training/bad_loss.h"
 
 namespace swallowtail {
@@ -19,7 +20,7 @@ std::optional<Error> obstacle(const Experiment& experiment) {
     return experiment.error(key, fmt::format("{} on a device", what), advice);
   };
   if (experiment.text("model.type") != "dlrm")
-    return cannot("model.type", "only model.type: dlrm trains", "set parallel.device: cpu");
+    return cannot("model.type", "only model.type: dlrm and bpr_mf train", "set parallel.device: cpu");
   if (experiment.boolean("train.deterministic"))
     return cannot("train.deterministic", "the same bits on any number of ranks are not promised",
                   "leave train.deterministic out (a device repeats its own bits), or set parallel.device: cpu");
@@ -60,21 +61,13 @@ DeviceChoice on_cpu(const Experiment& experiment, const std::string& why) {
                 "parameter " + (found == entries.end() ? std::string("padding") : found->name),
                 "lower train.learning_rate or set train.gradient_clip_norm"};
   }
-  throw Error{ExitCode::numbers, fmt::format("the gradient of an embedding row is not finite in step {}", input.step),
-              fmt::format("table '{}' row {}", session.tables[static_cast<std::size_t>(outcome.bad_row->table)].name,
-                          outcome.bad_row->row),
-              "lower the learning rate, or look for extreme values in the data"};
+  refuse_row(session.tables[static_cast<std::size_t>(outcome.bad_row->table)], outcome.bad_row->row, input.step);
 }
 
 /// The device's failures as the program's errors.
 template <typename Work>
 auto on_device(const Session& session, const Work& work) {
-  try {
-    return work();
-  } catch (const cuda::Failure& failure) {
-    throw Error{ExitCode::resources, failure.what(), fmt::format("device {}", session.choice.device),
-                "see nvidia-smi; fewer or narrower tables or a smaller train.batch_size need less memory"};
-  }
+  return swallowtail::on_device(session.choice.device, work);
 }
 
 class DevicePass final : public DensePass {
@@ -157,15 +150,6 @@ double free_bytes(const Session& session) {
   return static_cast<double>(device_backend()->free_bytes(session.choice.device));
 }
 
-/// Of this rank's shards, for sure; work space and batches come to it.
-double table_bytes(Session& session) {
-  double floats = 0;
-  for (const TableShard& shard : session.embedding.shards())
-    floats += static_cast<double>(shard.weights.size() + shard.state.size() + shard.average.size() +
-                                  shard.average_step.size());
-  return 4 * floats;
-}
-
 /// Of the vectors that the own shards exchange for a batch of the run's size: once where they are looked up, sent and
 /// received each way.
 double vector_bytes(Session& session) {
@@ -174,24 +158,13 @@ double vector_bytes(Session& session) {
   return 4 * 5 * columns * static_cast<double>(session.experiment.integer("train.batch_size"));
 }
 
-/// Where one rank holds all tables and there is no other place for them. Errors: resources.
-void refuse_tables_that_do_not_fit(Session& session) {
-  const double bytes = table_bytes(session), free = free_bytes(session);
-  if (bytes <= free) return;
-  throw Error{ExitCode::resources,
-              fmt::format("the embedding tables need {:.2f} GiB of device memory and {:.2f} GiB are free",
-                          bytes / 0x1p30, free / 0x1p30),
-              fmt::format("device {}", session.choice.device),
-              "use more ranks, fewer or narrower tables, or parallel.device: cpu"};
-}
-
 /// Why the tables of several ranks stay on the host, the same on every rank; empty: each rank's shards go to its
 /// device.
 std::string why_tables_stay(Session& session) {
   Communicator& ranks = session.ranks;
   enum Obstacle : std::int64_t { nothing, shared_device, memory };
   Obstacle mine = nothing;
-  if (table_bytes(session) + vector_bytes(session) > free_bytes(session)) mine = memory;
+  if (table_bytes(session.embedding.shards()) + vector_bytes(session) > free_bytes(session)) mine = memory;
   if (ranks.node_local_ranks() > device_backend()->count()) mine = shared_device;
   std::vector<std::int64_t> worst{mine};
   ranks.all_reduce_max(Tag{"device memory"}, std::span(worst));
@@ -211,22 +184,14 @@ DeviceChoice choose_device(const Experiment& experiment, Communicator& ranks) {
   if (asked == "cpu") return on_cpu(experiment, "");
   const bool must = asked == "cuda";
   const DeviceBackend* const backend = device_backend();
-  const int count = backend ? backend->count() : 0;
   bool all_have_devices = true;  // ranks train alike
   if (backend && ranks.world_size() > 1) {
-    std::vector<std::int64_t> lacks{count == 0 ? 1 : 0};
+    std::vector<std::int64_t> lacks{backend->count() == 0 ? 1 : 0};
     ranks.all_reduce_max(Tag{"devices"}, std::span(lacks));
     all_have_devices = lacks[0] == 0;
   }
-  if (count == 0) {
-    if (must && !backend)
-      throw experiment.error("parallel.device", "parallel.device is cuda, and this program was built without CUDA",
-                             "build the cuda preset (docs/GPU.md), or set parallel.device: cpu");
-    if (must)
-      throw experiment.error("parallel.device", "parallel.device is cuda, and there is no CUDA device here",
-                             "see nvidia-smi and swallowtail doctor, or set parallel.device: cpu");
-    return on_cpu(experiment, backend ? "device: cpu (there is no CUDA device here)" : "");
-  }
+  const int count = devices_here(experiment);
+  if (count == 0) return on_cpu(experiment, why_no_device_here());
   if (const auto error = obstacle(experiment)) {
     if (must) throw *error;
     return on_cpu(experiment, fmt::format("device: cpu ({})", error->fact()));
@@ -236,11 +201,6 @@ DeviceChoice choose_device(const Experiment& experiment, Communicator& ranks) {
   choice.name = "cuda: " + backend->name(choice.device);
   choice.note = fmt::format("device: {}, the whole step", choice.name);  // several ranks: see use_device
   return choice;
-}
-
-void refuse_device_for_ranking(const Experiment& experiment) {
-  if (experiment.text("parallel.device") == "cuda")
-    throw experiment.error("parallel.device", "only model.type: dlrm trains on a device", "set parallel.device: cpu");
 }
 
 void use_device(Session& session) {
@@ -256,7 +216,8 @@ void use_device(Session& session) {
     const DeviceBackend& backend = *device_backend();
     DeviceChoice& choice = session.choice;
     if (session.ranks.world_size() == 1) {
-      refuse_tables_that_do_not_fit(session);
+      refuse_tables_that_do_not_fit(session.embedding.shards(), choice.device,
+                                    "use more ranks, fewer or narrower tables, or parallel.device: cpu");
       session.device = backend.trainer(model, choice.device);
       return;
     }

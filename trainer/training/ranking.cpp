@@ -14,9 +14,9 @@
 #include "trainer/ranking/composed_ranker.h"
 #include "trainer/report/machine.h"
 #include "trainer/sap/ablations.h"
-#include "trainer/training/device_choice.h"
 #include "trainer/training/memory_bill.h"
 #include "trainer/training/opened_run.h"
+#include "trainer/training/ranking_device.h"
 #include "trainer/training/ranking_loop.h"
 #include "trainer/training/ranking_run.h"
 #include "trainer/training/recommendation_examples.h"
@@ -198,7 +198,7 @@ OpenedRun open_ranking_run(const fs::path& run_dir, const std::string& checkpoin
 
 json train_ranking(const Experiment& from, const TrainRequest& request, Communicator& ranks) {
   check_source(from);
-  refuse_device_for_ranking(from);
+  choose_device_for_ranking(from, ranks);  // a refusal comes before the data are read
   const Experiment asked = request.ablate.empty() ? from : named_after(from, request.ablate);
   Experiment experiment = with_components(asked);
   if (!request.ablate.empty())
@@ -218,6 +218,7 @@ json train_ranking(const Experiment& from, const TrainRequest& request, Communic
 TrainedRanking train_ranking_run(const Experiment& experiment, const fs::path& folder, const TrainRequest& request,
                                  Communicator& ranks, const std::function<Interactions()>& open) {
   const auto start = std::chrono::steady_clock::now();
+  DeviceChoice device = choose_device_for_ranking(experiment, ranks);
   const auto directory = open_run(folder, experiment, request, ranks);
   auto own_session = std::make_unique<RankingSession>(experiment, open(), ranks, RunPlace{folder, request.quiet});
   RankingSession& session = *own_session;
@@ -238,20 +239,23 @@ TrainedRanking train_ranking_run(const Experiment& experiment, const fs::path& f
     if (resumed) state = run_state_from_json(resumed->state());
     ledger.begin(origin_of(session, request.command), resumed);
   }
+  use_device_for_ranking(session, device);
   report.begin(request.resume ? std::optional(state.step) : std::nullopt);
+  if (!device.note.empty()) report.note(device.note);
   for (const std::string& note : session.data.notes) report.note(note);
   PhaseClock clock;
   RankingLoop loop(session, report, clock, ledger, folder);
   loop.run(state);
   report.finish_progress();
 
+  session.model->leave_device();
   load_best(session, state, folder);
   const std::int64_t best_step = state.best_step < 0 ? state.step : state.best_step;
   ordered_json summary;
   summary["experiment"] = experiment.text("name");
   summary["command"] = request.command;
   summary["world_size"] = ranks.world_size();
-  summary["device"] = "cpu";
+  summary["device"] = device.name;
   summary["seed"] = experiment.integer("seed");
   summary["steps"] = state.step;
   summary["samples"] = state.samples;

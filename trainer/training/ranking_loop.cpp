@@ -86,17 +86,21 @@ bool RankingLoop::stop_requested(std::int64_t step) {
   return wish != 0;
 }
 
+RankerStep RankingLoop::samples_of(std::int64_t step, std::int64_t epoch, std::int64_t batch) const {
+  return {.step = step, .epoch = epoch, .first = batch * batch_, .size = std::min(batch_, samples_ - batch * batch_)};
+}
+
 bool RankingLoop::step(RunState& state) {
   const auto start = std::chrono::steady_clock::now();
   clock_.begin_step(state.step + 1);
   if (state.batch == 0) state.epoch_loss = 0;
-  const double factor = schedule_.factor(state.step + 1);
-  const RankerStep now{.step = state.step + 1,
-                       .epoch = state.epoch,
-                       .first = state.batch * batch_,
-                       .size = std::min(batch_, samples_ - state.batch * batch_),
-                       .rate_factor = factor,
-                       .progress = static_cast<double>(state.step) / static_cast<double>(batches_ * epochs_)};
+  RankerStep now = samples_of(state.step + 1, state.epoch, state.batch);
+  now.rate_factor = schedule_.factor(now.step);
+  now.progress = static_cast<double>(state.step) / static_cast<double>(batches_ * epochs_);
+  const bool ends_epoch = state.batch + 1 == batches_;
+  const RankerStep next =
+      samples_of(now.step + 1, state.epoch + (ends_epoch ? 1 : 0), ends_epoch ? 0 : state.batch + 1);
+  if (now.step < total_steps_) now.next = &next;
   {
     const auto timed = clock_.time(StepPhase::forward_backward);
     figures_.last_loss = session_.model->train_step(now);
@@ -122,7 +126,7 @@ bool RankingLoop::step(RunState& state) {
                 .loss = figures_.last_loss,
                 .learning_rate = session_.experiment.number(session_.model->embedding() ? "embedding.learning_rate"
                                                                                         : "train.learning_rate") *
-                                 factor,
+                                 now.rate_factor,
                 .samples_per_s = static_cast<double>(samples_here_) / figures_.train_seconds,
                 .log = state.step % log_every_ == 0 || state.step == 1 || state.step == total_steps_});
   if (stops) {

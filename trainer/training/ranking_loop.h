@@ -30,6 +30,7 @@ class RankingLoop {
   const RankingFigures& figures() const noexcept { return figures_; }
 
  private:
+  RankerStep samples_of(std::int64_t step, std::int64_t epoch, std::int64_t batch) const;
   bool step(RunState& state);      // false: training ends early
   bool validate(RunState& state);  // the same
   void save(RunState& state);

@@ -41,19 +41,21 @@ const std::array kModels{
                 [](const RankerInput& input) { return make_torch_ranker(input, make_content); }},
     RankerEntry{"sap", "components of all kinds, weighed for each stratum of users, re-ranked and re-ordered",
                 [](const RankerInput& input) { return make_sap(input, make_sap_workshop(input, {})); }},
-    RankerEntry{"bpr_mf", "products of user and item vectors, trained on pairs", make_bpr_mf},
+    RankerEntry{"bpr_mf", "products of user and item vectors, trained on pairs", make_bpr_mf, true},
 };
 }  // namespace
 
 std::span<const RankerEntry> ranking_models() { return kModels; }
 
-bool is_ranking(const Experiment& experiment) {
-  return std::ranges::find(kModels, experiment.text("model.type"), &RankerEntry::name) != kModels.end();
+const RankerEntry* ranking_entry(const Experiment& experiment) {
+  const auto* const found = std::ranges::find(kModels, experiment.text("model.type"), &RankerEntry::name);
+  return found == kModels.end() ? nullptr : found;
 }
 
+bool is_ranking(const Experiment& experiment) { return ranking_entry(experiment) != nullptr; }
+
 std::unique_ptr<Ranker> make_ranker(const RankerInput& input) {
-  for (const RankerEntry& entry : kModels)
-    if (entry.name == input.experiment.text("model.type")) return entry.make(input);
+  if (const RankerEntry* const entry = ranking_entry(input.experiment)) return entry->make(input);
   throw input.experiment.error("model.type", "no ranking model of this name");
 }
 

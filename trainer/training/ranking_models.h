@@ -11,6 +11,8 @@ namespace swallowtail {
 /// A new model is one file and one line there.
 std::span<const RankerEntry> ranking_models();
 
+/// The one that model.type names, or null.
+const RankerEntry* ranking_entry(const Experiment& experiment);
 /// Whether model.type names one of them.
 bool is_ranking(const Experiment& experiment);
 

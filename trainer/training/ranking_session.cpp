@@ -49,6 +49,7 @@ RankingSession::RankingSession(const Experiment& from, Interactions opened, Comm
                 : make_ranker({experiment, data, ranks})) {}
 
 std::vector<TensorRef> ranking_tensors(RankingSession& session) {
+  session.model->fetch_from_device();
   std::vector<TensorRef> tensors;
   if (ShardedEmbedding* const embedding = session.model->embedding())
     tensors = table_pieces(*embedding, session.ranks.rank());

@@ -40,7 +40,8 @@ const std::vector<Room> kRooms{
     {"trainer/embedding/", {"kernels/", "parallel/", "trainer/config/", "trainer/data/batch.h"}, {}},
     // Models that rank items for users, their negatives and their losses: without torch and without files.
     {"trainer/ranking/",
-     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/"},
+     {"kernels/", "parallel/", "trainer/config/", "trainer/data/", "trainer/evaluation/", "trainer/embedding/",
+      "trainer/device/"},
      {}},
     // The stages of SAP, which compose rankers: without torch as well.
     {"trainer/sap/",

@@ -4,11 +4,10 @@
 
 #include "kernels/cuda/activation.h"
 #include "kernels/cuda/dense_update.h"
-#include "kernels/cuda/devices.h"
 #include "kernels/cuda/embedding.h"
 #include "kernels/cuda/interaction.h"
 #include "kernels/random.h"
-#include "trainer/device/dlrm/device_clock.h"
+#include "trainer/device/device_clock.h"
 
 namespace swallowtail {
 
@@ -16,10 +15,6 @@ namespace {
 
 constexpr double kGiga = 1e9, kTera = 1e12;
 constexpr const char* kPrecisionNames[]{"fp32", "tf32", "bf16", "fp16"};
-
-bool wanted(const DeviceBenchOptions& options, std::string_view kernel) {
-  return kernel.find(options.only) != std::string_view::npos;
-}
 
 void add(std::vector<DeviceTiming>& timings, DeviceTiming timing, double limit, const char* name) {
   timing.limit = limit;
@@ -155,7 +150,7 @@ DeviceLimits time_limits(const DeviceBenchOptions& options, std::vector<DeviceTi
 }
 
 void time_embedding(const DeviceBenchOptions& options, const DeviceLimits& limits, std::vector<DeviceTiming>& timings) {
-  if (!wanted(options, "embedding")) return;
+  if (!is_wanted(options, "embedding")) return;
   if (options.tiny) return time_lookup(options, {2, 50, 16, 2, 8}, limits, timings);
   for (const std::int64_t dim : {16, 64, 128})
     for (const std::int64_t ids : {1, 20})
@@ -164,13 +159,13 @@ void time_embedding(const DeviceBenchOptions& options, const DeviceLimits& limit
 
 void time_dense_kernels(const DeviceBenchOptions& options, const DeviceLimits& limits,
                         std::vector<DeviceTiming>& timings) {
-  if (wanted(options, "interaction"))
+  if (is_wanted(options, "interaction"))
     for (const std::int64_t dim : {16, 128}) time_interaction(options, dim, options.tiny ? 4 : 65536, limits, timings);
   cuda::Stream stream;
   const std::int64_t rows = options.tiny ? 20 : 65536, columns = options.tiny ? 16 : 1024;
   const std::string shape = fmt::format("{} x {}", rows, columns);
   const double bytes = 4 * static_cast<double>(rows * columns);
-  if (wanted(options, "activation")) {
+  if (is_wanted(options, "activation")) {
     auto sums = zeros<float>(rows * columns, stream), out = zeros<float>(rows * columns, stream);
     auto bias = zeros<float>(columns, stream);
     cuda::ActivationScratch scratch;
@@ -191,7 +186,7 @@ void time_dense_kernels(const DeviceBenchOptions& options, const DeviceLimits& l
                           })),
         limits.copy_bytes_per_s / kGiga, "copy");
   }
-  if (wanted(options, "dense update")) {
+  if (is_wanted(options, "dense update")) {
     const std::int64_t count = rows * columns;
     auto weights = zeros<float>(count, stream), gradient = zeros<float>(count, stream),
          state = zeros<float>(2 * count, stream);
@@ -211,7 +206,7 @@ void time_dense_kernels(const DeviceBenchOptions& options, const DeviceLimits& l
                           })),
         limits.copy_bytes_per_s / kGiga, "copy");
   }
-  if (!wanted(options, "gemm")) return;
+  if (!is_wanted(options, "gemm")) return;
   cuda::Gemm gemm(stream);
   auto x = zeros<float>(rows * columns, stream), w = zeros<float>(columns * columns, stream),
        y = zeros<float>(rows * columns, stream);
@@ -225,16 +220,6 @@ void time_dense_kernels(const DeviceBenchOptions& options, const DeviceLimits& l
                                           {x.data(), columns}, {w.data(), columns, true}, y.data(), columns);
                           })),
         limits.flops_per_s[p] / kTera, "gemm");
-}
-
-std::vector<DeviceTiming> time_device(const DeviceBenchOptions& options, int device) {
-  cuda::use_device(device);
-  std::vector<DeviceTiming> timings;
-  const DeviceLimits limits = time_limits(options, timings);
-  time_embedding(options, limits, timings);
-  time_dense_kernels(options, limits, timings);
-  if (wanted(options, "step")) time_steps(options, device, timings);
-  return timings;
 }
 
 }  // namespace swallowtail

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+
+#include "trainer/device/shard_arrays.h"
 
 namespace swallowtail {
 
@@ -80,27 +81,10 @@ void DeviceTableSet::upload(std::span<const TableShard> shards) {
 void DeviceTableSet::download(std::span<TableShard> shards) {
   for (std::size_t t = 0; t < held_.size(); ++t) {
     TableShard& shard = shards[t];
-    const auto fetch = [&](auto& host, const auto& device) {
-      using T = std::remove_cvref_t<decltype(host[0])>;
-      if (shard.changed.empty()) {
-        cuda::copy_to_host(host.data(), device.data(), device.size(), stream_);
-        stream_.wait();
-        return;
-      }
-      std::vector<T> fetched(static_cast<std::size_t>(device.size()));
-      cuda::copy_to_host(fetched.data(), device.data(), device.size(), stream_);
-      stream_.wait();
-      const std::size_t width = shard.changed.empty() ? 0 : fetched.size() / shard.changed.size();
-      for (std::size_t row = 0; row < shard.changed.size(); ++row)
-        if (std::memcmp(&host[row * width], &fetched[row * width], width * sizeof(T)) != 0) {
-          shard.changed[row] = 1;
-          std::copy_n(&fetched[row * width], width, &host[row * width]);
-        }
-    };
-    fetch(shard.weights, held_[t].weights);
-    if (held_[t].state.size() > 0) fetch(shard.state, held_[t].state);
+    fetch_rows(shard.weights, held_[t].weights, shard, stream_);
+    fetch_rows(shard.state, held_[t].state, shard, stream_);
     if (!averaging_) continue;
-    fetch(shard.average, held_[t].average);
+    fetch_rows(shard.average, held_[t].average, shard, stream_);
     std::vector<std::int32_t> steps(static_cast<std::size_t>(held_[t].average_step.size()));
     cuda::copy_to_host(steps.data(), held_[t].average_step.data(), held_[t].average_step.size(), stream_);
     stream_.wait();

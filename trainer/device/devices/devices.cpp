@@ -6,6 +6,8 @@
 #include "trainer/device/dlrm/dlrm_dense.h"
 #include "trainer/device/dlrm/dlrm_trainer.h"
 #include "trainer/device/dlrm/sharded_trainer.h"
+#include "trainer/device/factors/bpr_trainer.h"
+#include "trainer/device/factors/factor_bench.h"
 
 namespace swallowtail {
 
@@ -32,6 +34,21 @@ std::unique_ptr<DeviceDense> make_dense(const DeviceModel& model, int device) {
   cuda::use_device(device);
   return std::make_unique<DlrmDense>(model);
 }
+std::unique_ptr<FactorTrainer> make_factors(const FactorModel& model, int device) {
+  cuda::use_device(device);
+  return std::make_unique<BprTrainer>(model);
+}
+
+std::vector<DeviceTiming> time_device(const DeviceBenchOptions& options, int device) {
+  cuda::use_device(device);
+  std::vector<DeviceTiming> timings;
+  const DeviceLimits limits = time_limits(options, timings);
+  time_embedding(options, limits, timings);
+  time_dense_kernels(options, limits, timings);
+  time_factors(options, limits, timings);
+  if (is_wanted(options, "step")) time_steps(options, device, timings);
+  return timings;
+}
 
 constexpr DeviceBackend kBackend{.count = cuda::device_count,
                                  .name = name_of_device,
@@ -39,6 +56,7 @@ constexpr DeviceBackend kBackend{.count = cuda::device_count,
                                  .trainer = make_trainer,
                                  .sharded = make_sharded,
                                  .dense = make_dense,
+                                 .factors = make_factors,
                                  .bench = time_device};
 
 }  // namespace

@@ -1,14 +1,25 @@
-// Repeats work on a stream and keeps the times between events.
+// What the benches of the device share: repeats of work on a stream with the times between events, and their limits.
 #pragma once
 
 #include <algorithm>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "kernels/cuda/device.h"
 #include "trainer/device/device_timing.h"
 
 namespace swallowtail {
+
+/// What the device can do at best, measured: a copy's bytes read and written, and large products.
+struct DeviceLimits {
+  double copy_bytes_per_s = 0;
+  double flops_per_s[4] = {};  // by cuda::Precision
+};
+
+inline bool is_wanted(const DeviceBenchOptions& options, std::string_view kernel) {
+  return kernel.find(options.only) != std::string_view::npos;
+}
 
 /// Seconds of each repeat, after two that are not counted.
 inline std::vector<double> time_on(cuda::Stream& stream, const DeviceBenchOptions& options,
