@@ -85,6 +85,17 @@ void* allocate_pinned(std::size_t bytes) {
   return memory;
 }
 void free_pinned(void* host) noexcept { cudaFreeHost(host); }
+void lock_pages(void* host, std::size_t bytes) {
+  check_memory(cudaHostRegister(host, bytes, cudaHostRegisterPortable | cudaHostRegisterMapped), "page-locked host",
+               bytes);
+  void* on_device = nullptr;
+  const cudaError_t result = cudaHostGetDevicePointer(&on_device, host, 0);
+  if (result == cudaSuccess && on_device == host) return;
+  cudaHostUnregister(host);
+  cudaGetLastError();
+  throw Failure("the device does not see page-locked memory where the host sees it");
+}
+void unlock_pages(void* host) noexcept { cudaHostUnregister(host); }
 void copy_to_device(void* device, const void* host, std::size_t bytes, Stream& stream) {
   if (bytes)
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_of(stream)), "copy to the device");

@@ -74,6 +74,8 @@ void* allocate(std::size_t bytes);         // device, 256-byte aligned
 void free(void* device) noexcept;
 void* allocate_pinned(std::size_t bytes);  // host, page-locked; kernels may use it too, over the bus
 void free_pinned(void* host) noexcept;
+void lock_pages(void* host, std::size_t bytes);  // whole pages that exist: from now on as allocate_pinned's
+void unlock_pages(void* host) noexcept;          // of one lock_pages()
 void copy_to_device(void* device, const void* host, std::size_t bytes, Stream& stream);
 void copy_to_host(void* host, const void* device, std::size_t bytes, Stream& stream);
 void copy_on_device(void* to, const void* from, std::size_t bytes, Stream& stream);

@@ -94,18 +94,41 @@ struct VisitSets {
   }
 };
 
-/// Changed rows of all slots, as moves that bring nothing.
-struct ListChanged {
+/// A warp copies a row.
+__device__ inline void copy_row(const unsigned char* from, unsigned char* to, std::int64_t bytes) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  if (bytes % 16 == 0) {  // 512 bytes a warp: whole packets of the bus
+    for (std::int64_t at = 16 * lane; at < bytes; at += 512) store_vector(to + at, load_vector<float4>(from + at));
+  } else {
+    for (std::int64_t at = 4 * lane; at < bytes; at += 128)
+      *reinterpret_cast<unsigned*>(to + at) = *reinterpret_cast<const unsigned*>(from + at);
+  }
+}
+
+/// A warp a slot; blockIdx.y: the array.
+struct WriteBackChanged {
+  CacheLines lines;
+  const RowCache::ArrayPair* arrays;
+
+  __device__ void operator()(SharedMemory) const {
+    const RowCache::ArrayPair& array = arrays[blockIdx.y];
+    for (std::int64_t slot = first_item() / 32; slot < lines.sets * lines.ways; slot += item_stride() / 32) {
+      const std::int64_t row = lines.row_of[slot];
+      if (row != kNoRow && lines.is_changed[slot] != 0)
+        copy_row(array.device + slot * array.row_bytes, array.host + row * array.row_bytes, array.row_bytes);
+    }
+  }
+};
+
+/// After it.
+struct ForgetChanges {
   CacheLines lines;
   RowCacheCounts* counts;
-  RowCache::Move* moves;
-  unsigned long long* move_count;
   __device__ void operator()(SharedMemory) const {
     for (std::int64_t slot = first_item(); slot < lines.sets * lines.ways; slot += item_stride()) {
       if (lines.row_of[slot] == kNoRow || lines.is_changed[slot] == 0) continue;
       lines.is_changed[slot] = 0;
       atomicAdd(&counts->written_back, 1ULL);
-      moves[atomicAdd(move_count, 1ULL)] = {slot, lines.row_of[slot], kNoRow};
     }
   }
 };
@@ -123,19 +146,8 @@ struct MoveRows {
       const RowCache::Move& move = moves[i];
       unsigned char* const line = array.device + move.slot * array.row_bytes;
       // A lane reads back what it wrote itself: both copies divide the row alike.
-      if (move.out != kNoRow) copy(line, array.host + move.out * array.row_bytes, array.row_bytes);
-      if (move.in != kNoRow) copy(array.host + move.in * array.row_bytes, line, array.row_bytes);
-    }
-  }
-
- private:
-  __device__ static void copy(const unsigned char* from, unsigned char* to, std::int64_t bytes) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    if (bytes % 16 == 0) {  // 512 bytes a warp: whole packets of the bus
-      for (std::int64_t at = 16 * lane; at < bytes; at += 512) store_vector(to + at, load_vector<float4>(from + at));
-    } else {
-      for (std::int64_t at = 4 * lane; at < bytes; at += 128)
-        *reinterpret_cast<unsigned*>(to + at) = *reinterpret_cast<const unsigned*>(from + at);
+      if (move.out != kNoRow) copy_row(line, array.host + move.out * array.row_bytes, array.row_bytes);
+      if (move.in != kNoRow) copy_row(array.host + move.in * array.row_bytes, line, array.row_bytes);
     }
   }
 };

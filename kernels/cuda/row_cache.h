@@ -23,7 +23,7 @@ struct RowCacheOptions {
 
 /// What is cached of a row: its weights, say, and its optimizer's state.
 struct CachedArray {
-  unsigned char* host = nullptr;  // [rows, row_bytes], pinned memory, 16-byte aligned: kernels use it
+  unsigned char* host = nullptr;  // [rows, row_bytes], pinned memory, 16-byte aligned: kernels use it; or see restart()
   std::int64_t row_bytes = 0;     // a multiple of 4
 };
 
@@ -33,10 +33,18 @@ struct RowCacheCounts {
   unsigned long long homeless = 0;  // rows of the last prefetch that found their set full of rows in use
 };
 
+struct CacheLines;
+
 class RowCache {
  public:
+  /// Bytes of the device that a slot takes besides the rows of its arrays.
+  static constexpr std::int64_t kSlotBytes = 2 * sizeof(std::int64_t) + sizeof(std::uint32_t) + sizeof(std::uint8_t);
   /// The host's arrays outlive this. Errors: Failure where sets, ways or a row_bytes is no size of a cache.
   RowCache(std::int64_t rows, std::span<const CachedArray> arrays, RowCacheOptions options, Stream& stream);
+
+  /// Empties the cache without writing anything back; rows come from these arrays from now on, one an array, as
+  /// CachedArray::host. Waits for the stream.
+  void restart(std::span<unsigned char* const> hosts, Stream& stream);
 
   std::int64_t slots() const noexcept { return options_.sets * options_.ways; }
   /// [slots, row_bytes] of array k; the same address always.
@@ -59,11 +67,16 @@ class RowCache {
   /// slots[i] = where ids[i] lies, for ids of the last prefetched batch; on that prefetch's stream. slots may be ids.
   void find(const std::int64_t* ids, std::int64_t count, std::int64_t* slots, Stream& stream);
 
-  /// Writes every changed row back; the cache stays as it is.
+  /// Writes every changed row back; the cache stays as it is. Rows that a later step shall change must be prefetched
+  /// again: until then they count as unchanged.
   void flush(Stream& stream);
 
   /// Waits for the stream.
   RowCacheCounts counts(Stream& stream) const;
+  /// The same into pinned memory, without waiting.
+  void fetch_counts(RowCacheCounts* pinned, Stream& stream) const;
+  /// Which row lies in `slot`; kNoRow: none. Waits for the stream.
+  std::int64_t row_in(std::int64_t slot, Stream& stream) const;
 
   /// A row's move between host and device.
   struct Move {
@@ -76,11 +89,12 @@ class RowCache {
   };
 
  private:
-  void move(std::int64_t most, Stream& stream);
+  CacheLines lines() const;
 
   std::int64_t rows_;
   RowCacheOptions options_;
   std::vector<DeviceBuffer<unsigned char>> lines_;
+  std::vector<ArrayPair> pairs_;
   DeviceBuffer<ArrayPair> arrays_;
   DeviceBuffer<std::int64_t> row_of_, last_use_;  // [slots]
   DeviceBuffer<std::uint32_t> uses_;

@@ -3,6 +3,7 @@
 #include "kernels/cuda/device.h"
 
 #include <chrono>
+#include <string>
 #include <vector>
 
 #include "tests/emulator/emulated_cuda.h"
@@ -65,10 +66,16 @@ void Graph::replay(Stream&) {
 
 namespace detail {
 
-void* allocate(std::size_t bytes) { return emulator::allocate(bytes); }
+void* allocate(std::size_t bytes) {
+  if (emulator::bytes_in_use() + bytes > emulator::device_bytes())
+    throw Failure("no " + std::to_string(bytes) + " bytes of device memory: the emulated device is full");
+  return emulator::allocate(bytes);
+}
 void free(void* device) noexcept { emulator::release(bytes_of(device)); }
 void* allocate_pinned(std::size_t bytes) { return emulator::allocate_pinned(bytes); }
 void free_pinned(void* host) noexcept { emulator::release_pinned(bytes_of(host)); }
+void lock_pages(void* host, std::size_t bytes) { emulator::lock_pages(bytes_of(host), bytes); }
+void unlock_pages(void* host) noexcept { emulator::unlock_pages(bytes_of(host)); }
 void copy_to_device(void* device, const void* host, std::size_t bytes, Stream& stream) {
   emulator::enqueue(stream, [=] { emulator::copy_to_device(bytes_of(device), host, bytes); });
 }

@@ -55,6 +55,17 @@ struct Arena {
   explicit Arena(std::size_t size, std::string name)
       : bytes(size), base(reserve<std::byte>(size)), state(reserve<std::uint8_t>(size)), shadow(reserve<Shadow>(size)),
         what(std::move(name)) {}
+  /// Over memory that the host has, whose bytes count as initialised.
+  Arena(std::byte* memory, std::size_t size, std::string name)
+      : bytes(size),
+        base(memory),
+        state(reserve<std::uint8_t>(size)),
+        shadow(reserve<Shadow>(size)),
+        what(std::move(name)),
+        used(size) {
+    std::memset(state, initialised, size);
+    live[base] = size;
+  }
   bool holds(const std::byte* p) const { return p >= base && p < base + bytes; }
   std::size_t bytes;
   std::byte* base;
@@ -71,6 +82,7 @@ struct Memory {
   Arena device{std::size_t{1} << 30, "device"}, pinned{std::size_t{1} << 28, "pinned host"},
       shared{kSharedBytes * 2, "shared"};
   std::map<std::byte*, std::size_t> shared_parts;
+  std::map<std::byte*, Arena> locked;  // by their begin
   std::string host_fault;
 };
 
@@ -79,9 +91,19 @@ Memory& memory() {
   return *made;
 }
 
+/// The page-locked memory of the host that holds the address; null where none does.
+Arena* locked_at(const std::byte* address) {
+  auto& locked = memory().locked;
+  const auto next = locked.upper_bound(const_cast<std::byte*>(address));
+  if (next == locked.begin() || !std::prev(next)->second.holds(address)) return nullptr;
+  return &std::prev(next)->second;
+}
+
 std::string name_place(const std::byte* address) {
   auto& m = memory();
-  const auto& parts = m.shared.holds(address)   ? m.shared_parts
+  const Arena* const locked = locked_at(address);
+  const auto& parts = locked                    ? locked->live
+                      : m.shared.holds(address) ? m.shared_parts
                       : m.pinned.holds(address) ? m.pinned.live
                                                 : m.device.live;
   auto next = parts.upper_bound(const_cast<std::byte*>(address));
@@ -223,6 +245,22 @@ void release(std::byte* address) noexcept { release_in(memory().device, address)
 std::byte* allocate_pinned(std::size_t bytes) { return allocate_in(memory().pinned, bytes, initialised); }
 void release_pinned(std::byte* address) noexcept { release_in(memory().pinned, address); }
 
+void lock_pages(std::byte* address, std::size_t bytes) {
+  const std::scoped_lock lock(device_lock());
+  const auto next = memory().locked.lower_bound(address);
+  if (locked_at(address) || (next != memory().locked.end() && next->first < address + bytes))
+    throw Fault("emulated device: a page of the host is locked twice");
+  memory().locked.try_emplace(address, address, bytes, "page-locked host");
+}
+void unlock_pages(std::byte* address) noexcept {
+  const std::scoped_lock lock(device_lock());
+  const auto found = memory().locked.find(address);
+  if (found == memory().locked.end()) return;
+  munmap(found->second.state, found->second.bytes);
+  munmap(found->second.shadow, found->second.bytes * sizeof(Shadow));
+  memory().locked.erase(found);
+}
+
 void throw_host_fault() {
   if (auto& fault = memory().host_fault; !fault.empty()) throw Fault(std::exchange(fault, {}));
 }
@@ -308,7 +346,7 @@ void check_access(const void* pointer, std::size_t bytes, Access access, bool na
   Arena* const arena = m.device.holds(address)   ? &m.device
                        : m.shared.holds(address) ? &m.shared
                        : m.pinned.holds(address) ? &m.pinned
-                                                 : nullptr;
+                                                 : locked_at(address);
   if (arena == nullptr)
     fail(fmt::format("out of bounds: {} {} bytes at {}, which is neither device nor shared memory", verb(access), bytes,
                      pointer));

@@ -66,12 +66,18 @@ void release(std::byte* memory) noexcept;
 /// initialised.
 std::byte* allocate_pinned(std::size_t bytes);
 void release_pinned(std::byte* memory) noexcept;
+/// Host memory that kernels may use until it is unlocked. Faults where a part of it is locked already.
+void lock_pages(std::byte* memory, std::size_t bytes);
+void unlock_pages(std::byte* memory) noexcept;
 /// The host's copies in and out. Faults where the device memory is out of bounds or, to_host, not initialised.
 void copy_to_device(std::byte* device, const void* host, std::size_t bytes);
 void copy_to_host(void* host, const std::byte* device, std::size_t bytes);
 void copy_on_device(std::byte* to, const std::byte* from, std::size_t bytes);
 void fill_device(std::byte* device, int byte, std::size_t bytes);
 std::size_t bytes_in_use() noexcept;
+/// Of the device: allocate() fails where more would be in use. 2^30 at most; a test may set it, a program's test by
+/// SWALLOWTAIL_EMULATED_DEVICE_BYTES.
+std::size_t& device_bytes() noexcept;
 /// How many devices this thread sees, all of them in this memory; a test may set it.
 int& devices() noexcept;
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "kernels/cuda/embedding.h"
+#include "kernels/cuda/page_lock.h"
 #include "tests/emulator/shapes.h"
 
 namespace swallowtail::cuda {
@@ -136,20 +137,28 @@ TEST(RowCache, TrainsWithTheBitsOfAPlainTable) {
     const Case made = make_case(seed);
     Stream stream;
     const auto plain = testing::on_device(made.table, stream), plain_state = testing::on_device(made.state, stream);
-    PinnedBuffer<float> host(made.rows * made.dim), host_state(made.rows * made.dim);
-    std::ranges::copy(made.table, host.data());
-    std::ranges::copy(made.state, host_state.data());
+    // Page-locked memory of both kinds; the vectors' may share pages.
+    PinnedBuffer<float> pinned(made.rows * made.dim);
+    std::vector<float> locked(made.table), host_state(made.state);
+    const std::vector<std::span<std::byte>> ranges{std::as_writable_bytes(std::span(host_state)),
+                                                   std::as_writable_bytes(std::span(locked))};
+    const PageLock lock(ranges);
+    const std::span<float> host = seed % 2 == 0 ? std::span(locked) : std::span(pinned.data(), locked.size());
+    std::ranges::copy(made.table, host.begin());
     const auto bytes_of = [](float* values) { return reinterpret_cast<unsigned char*>(values); };
     const std::int64_t row_bytes = made.dim * static_cast<std::int64_t>(sizeof(float));
     const std::vector<CachedArray> arrays{{bytes_of(host.data()), row_bytes}, {bytes_of(host_state.data()), row_bytes}};
     RowCache cache(made.rows, arrays, made.options, stream);
+    PinnedBuffer<RowCacheCounts> counts(1);
 
     std::vector<DeviceBuffer<std::int64_t>> ids;
     for (const auto& batch : made.batches) ids.push_back(testing::on_device(batch, stream));
     const auto prefetch = [&](std::int64_t step, std::int64_t oldest) {
       const auto at = static_cast<std::size_t>(step);
       cache.prefetch({ids[at].data(), ids[at].size(), step, oldest, true}, stream);
-      return cache.counts(stream).homeless == 0;
+      cache.fetch_counts(counts.data(), stream);
+      stream.wait();
+      return counts.data()->homeless == 0;
     };
     BackwardScratch scratch;
     bool is_there = prefetch(0, 0);
@@ -162,6 +171,10 @@ TEST(RowCache, TrainsWithTheBitsOfAPlainTable) {
       const auto& batch = ids[static_cast<std::size_t>(step)];
       DeviceBuffer<std::int64_t> slots(batch.size());
       cache.find(batch.data(), batch.size(), slots.data(), stream);
+      if (batch.size() > 0) {
+        EXPECT_EQ(cache.row_in(testing::on_host(slots, stream).back(), stream),
+                  made.batches[static_cast<std::size_t>(step)].back());
+      }
       std::vector<float> cached_out, plain_out;
       train(cache.on_device(0), cache.on_device(1), cache.slots(), made.dim, slots.data(), batch.size(), step, scratch,
             stream, &cached_out);
@@ -172,9 +185,45 @@ TEST(RowCache, TrainsWithTheBitsOfAPlainTable) {
     cache.flush(stream);
     stream.wait();
     const auto wanted = testing::on_host(plain, stream), wanted_state = testing::on_host(plain_state, stream);
-    EXPECT_TRUE(testing::same_bits(wanted, std::span(host.data(), wanted.size()))) << "seed " << seed;
-    EXPECT_TRUE(testing::same_bits(wanted_state, std::span(host_state.data(), wanted.size()))) << "seed " << seed;
+    EXPECT_TRUE(testing::same_bits(wanted, host)) << "seed " << seed;
+    EXPECT_TRUE(testing::same_bits(wanted_state, host_state)) << "seed " << seed;
   });
+}
+
+TEST(RowCache, StartsAgainFromOtherArrays) {
+  Stream stream;
+  constexpr std::int64_t kRows = 40;
+  PinnedBuffer<float> first(kRows), second(kRows);
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    first.data()[row] = static_cast<float>(row);
+    second.data()[row] = static_cast<float>(100 + row);
+  }
+  const auto bytes_of = [](PinnedBuffer<float>& of) { return reinterpret_cast<unsigned char*>(of.data()); };
+  const std::vector<CachedArray> arrays{{bytes_of(first), 4}};
+  RowCache cache(kRows, arrays, {4, 4, Eviction::least_recent}, stream);
+  const auto ids = testing::on_device(std::vector<std::int64_t>{3, 17, 3, 30}, stream);
+  DeviceBuffer<std::int64_t> slots(ids.size());
+  const auto prefetch = [&] {
+    cache.prefetch({ids.data(), ids.size(), 1, 1, true}, stream);
+    cache.find(ids.data(), ids.size(), slots.data(), stream);
+    return testing::on_host(slots, stream);
+  };
+  const auto lines = reinterpret_cast<const float*>(cache.on_device(0));
+  const std::int64_t slot = prefetch()[1];
+  EXPECT_EQ(testing::on_host(lines + slot, 1, stream)[0], 17);
+  zero(cache.on_device(0), cache.slots() * 4, stream);  // a step that changes all lines
+
+  const std::vector<unsigned char*> other{bytes_of(second)};
+  cache.restart(other, stream);
+  cache.flush(stream);
+  EXPECT_EQ(cache.row_in(slot, stream), kNoRow);
+  EXPECT_EQ(testing::on_host(lines + prefetch()[1], 1, stream)[0], 117);
+  cache.flush(stream);
+  stream.wait();
+  for (std::int64_t row = 0; row < kRows; ++row) {  // nothing was written back to either
+    EXPECT_EQ(first.data()[row], static_cast<float>(row));
+    EXPECT_EQ(second.data()[row], static_cast<float>(100 + row));
+  }
 }
 
 /// Row k (from 0) with a chance of about (k + 1)^-zipf among 0 … rows - 1, continuous.

@@ -1,8 +1,11 @@
 #include "tests/emulator/seeded_bugs.h"
 
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/page_lock.h"
 
 namespace swallowtail::emulator {
 
@@ -262,6 +265,22 @@ void race_in_pinned_memory() {
   cuda::PinnedBuffer<float> host(2);
   cuda::launch<kThreads>({2, 1}, 0, stream, BlocksShareAWord<kBug>{host.data()});
 }
+std::span<const std::span<std::byte>> one(const std::span<std::byte>& range) { return {&range, 1}; }
+template <bool kBug>
+void after_unlocking() {  // and the host's memory, while its pages are locked
+  cuda::Stream stream;
+  std::vector<float> host(kThreads);
+  std::optional<cuda::PageLock> lock(one(std::as_writable_bytes(std::span(host))));
+  if (kBug) lock.reset();
+  cuda::launch<kThreads>({1, 1}, 0, stream, OutOfBoundsWrite<false>{host.data()});
+}
+template <bool kBug>
+void race_in_locked_pages() {
+  cuda::Stream stream;
+  std::vector<float> host(2);
+  const cuda::PageLock lock(one(std::as_writable_bytes(std::span(host))));
+  cuda::launch<kThreads>({2, 1}, 0, stream, BlocksShareAWord<kBug>{host.data()});
+}
 template <bool kBug>
 void host_reads_device() {
   cuda::Stream stream;
@@ -311,6 +330,8 @@ constexpr Seeded kSeeded[]{
     SWALLOWTAIL_CALLS(host_pointer, "neither device nor shared memory"),
     SWALLOWTAIL_CALLS(past_pinned_memory, "out of bounds: writes 4 bytes of pinned host memory, 0 bytes past the end"),
     SWALLOWTAIL_CALLS(race_in_pinned_memory, "race: writes"),
+    SWALLOWTAIL_CALLS(after_unlocking, "neither device nor shared memory"),
+    SWALLOWTAIL_CALLS(race_in_locked_pages, "race: writes"),
     SWALLOWTAIL_CALLS(host_reads_device, "host code reads device memory"),
     SWALLOWTAIL_CALLS(result_of_nothing, "reads device memory that nothing wrote"),
 };
