@@ -231,6 +231,19 @@ const std::array kKeys{
         .kind = Kind::boolean,
         .default_value = "true",
         .meaning = "device: steps of repeating shapes are recorded once and replayed with one launch"},
+    Key{.path = "parallel.device_table_mib",
+        .kind = Kind::number,
+        .default_value = "null",
+        .meaning =
+            "device, one rank: most memory that embedding tables take there; where they need more, the largest stay in "
+            "host memory, with row caches on the device. By default what is free; 0 caches nothing",
+        .unit = "MiB",
+        .range = at_least(0)},
+    Key{.path = "parallel.device_cache_eviction",
+        .kind = Kind::choice,
+        .default_value = "lfu",
+        .meaning = "row that leaves a full cache first: wanted by the fewest batches, or longest ago",
+        .choices = {"lfu", "lru"}},
 
     Key{.path = "evaluation.every_steps",
         .kind = Kind::integer,

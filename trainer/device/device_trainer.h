@@ -15,6 +15,7 @@
 
 #include "kernels/cuda/click_loss.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/row_cache_set.h"
 #include "kernels/optimizer.h"
 #include "trainer/data/batch.h"
 #include "trainer/device/device_timing.h"
@@ -42,12 +43,22 @@ struct DeviceModel {
   std::uint64_t seed = 0;
   bool skips_bad_steps = false;  // loss and gradient are looked at before anything is updated
   bool records_graphs = true;
+  /// [tables] rows that a table's cache on the device has, its home being the host's memory; 0: the table lies on the
+  /// device as a whole. Empty: all do (table_room.h). One rank only.
+  std::vector<std::int64_t> cache_slots{};
+  cuda::Eviction cache_eviction = cuda::Eviction::least_frequent;
 };
 
 /// The host's arrays: checkpoints are read and written there.
 struct HostParameters {
   std::span<float> weights, state, average;  // flat, of the dense parameters; average empty without averaging
   std::span<TableShard> shards;              // of this rank; with one rank whole tables, in the order of their rows
+};
+
+/// How a table's row cache has served since the trainer was made; a row counts once a batch, also of evaluations.
+struct RowCacheUse {
+  std::int64_t table = 0, slots = 0;
+  std::int64_t hits = 0, misses = 0, written_back = 0;
 };
 
 /// Batches are this rank's parts; sizes [ranks] are those of all ranks' parts.
@@ -83,6 +94,8 @@ struct DeviceOutcome {
 class DeviceTrainer {
  public:
   virtual ~DeviceTrainer() = default;
+  /// Shards of cached tables stay where they are until the next upload or the end: their rows live there, and change
+  /// while steps are trained. download() completes them.
   virtual void upload(const HostParameters& from) = 0;
   virtual void download(const HostParameters& to) = 0;
   virtual DeviceOutcome step(const DeviceStepInput& input) = 0;
@@ -92,6 +105,8 @@ class DeviceTrainer {
   virtual void settle(std::int64_t step) = 0;
   /// Steps that were replayed from a recorded graph.
   virtual std::int64_t replayed_steps() const = 0;
+  /// Of the cached tables.
+  virtual std::vector<RowCacheUse> row_caches() const { return {}; }
 };
 
 /// The dense part of a rank's samples. All pointers are the host's; vectors come and gradients go by it.

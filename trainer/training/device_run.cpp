@@ -9,6 +9,7 @@
 
 #include "trainer/device/on_device.h"
 #include "trainer/training/bad_loss.h"
+#include "trainer/training/row_cache_choice.h"
 
 namespace swallowtail {
 
@@ -143,11 +144,8 @@ DeviceModel device_model(Session& session) {
   model.seed = session.seed;
   model.skips_bad_steps = experiment.text("train.on_nonfinite") == "skip";
   model.records_graphs = experiment.boolean("parallel.cuda_graphs");
+  if (experiment.text("parallel.device_cache_eviction") == "lru") model.cache_eviction = cuda::Eviction::least_recent;
   return model;
-}
-
-double free_bytes(const Session& session) {
-  return static_cast<double>(device_backend()->free_bytes(session.choice.device));
 }
 
 /// Of the vectors that the own shards exchange for a batch of the run's size: once where they are looked up, sent and
@@ -164,7 +162,7 @@ std::string why_tables_stay(Session& session) {
   Communicator& ranks = session.ranks;
   enum Obstacle : std::int64_t { nothing, shared_device, memory };
   Obstacle mine = nothing;
-  if (table_bytes(session.embedding.shards()) + vector_bytes(session) > free_bytes(session)) mine = memory;
+  if (table_bytes(session.embedding.shards()) + vector_bytes(session) > free_device_bytes(session)) mine = memory;
   if (ranks.node_local_ranks() > device_backend()->count()) mine = shared_device;
   std::vector<std::int64_t> worst{mine};
   ranks.all_reduce_max(Tag{"device memory"}, std::span(worst));
@@ -216,8 +214,9 @@ void use_device(Session& session) {
     const DeviceBackend& backend = *device_backend();
     DeviceChoice& choice = session.choice;
     if (session.ranks.world_size() == 1) {
-      refuse_tables_that_do_not_fit(session.embedding.shards(), choice.device,
-                                    "use more ranks, fewer or narrower tables, or parallel.device: cpu");
+      model.cache_slots = choose_row_caches(session, model);
+      if (const std::string caches = name_row_caches(session, model.cache_slots); !caches.empty())
+        choice.note += fmt::format("; rows in host memory, cached on the device: {}", caches);
       session.device = backend.trainer(model, choice.device);
       return;
     }

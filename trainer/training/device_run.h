@@ -1,5 +1,6 @@
 // Runs on a device: where a run computes, and a session's work there.
-//   one rank        the whole step on the device: tables, dense part, optimizers (DeviceTrainer)
+//   one rank        the whole step on the device: tables, dense part, optimizers (DeviceTrainer); tables that do not
+//                   fit lie in host memory, with row caches on the device
 //   several ranks   the same, each rank's shards of the tables in its device's memory; vectors, gradients and sums go
 //                   from device to device, ids from host to host. Where shards do not fit, or ranks share a device,
 //                   the dense part alone (DeviceDense): tables, exchanges and optimizers are the host's

@@ -101,6 +101,28 @@ ordered_json exchange_json(const Session& session, const LoopFigures& figures) {
   return exchange;
 }
 
+/// What became of the rows that batches wanted, by table; for the log in one line.
+json row_cache_json(const Session& session, RunReport& report) {
+  json caches = json::array();
+  std::string text;
+  if (session.device)
+    for (const RowCacheUse& use : session.device->row_caches()) {
+      const EmbeddingTable& table = session.tables[static_cast<std::size_t>(use.table)];
+      const double wanted = static_cast<double>(std::max<std::int64_t>(1, use.hits + use.misses));
+      const double hit_rate = static_cast<double>(use.hits) / wanted;
+      caches.push_back({{"table", table.name},
+                        {"rows", table.rows},
+                        {"slots", use.slots},
+                        {"hits", use.hits},
+                        {"misses", use.misses},
+                        {"written_back", use.written_back},
+                        {"hit_rate", hit_rate}});
+      text += fmt::format("{} '{}' {:.3f}", text.empty() ? "" : ",", table.name, hit_rate);
+    }
+  if (!text.empty()) report.note("row caches, rows of a batch that were there:" + text);
+  return caches;
+}
+
 }  // namespace
 
 json train(const Experiment& experiment, const TrainRequest& request, Communicator& ranks) {
@@ -194,6 +216,7 @@ json train(const Experiment& experiment, const TrainRequest& request, Communicat
       experiment.boolean("checkpoint.enabled") ? json(fmt::format("checkpoints/step-{}", best_step)) : json(nullptr);
   summary["failed_saves"] = loop.figures().failed_saves;
   summary["exchange"] = exchange_json(session, loop.figures());
+  if (const json caches = row_cache_json(session, report); !caches.empty()) summary["row_caches"] = caches;
   summary["memory_bill"] = bill;
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase)
     summary["phases"][std::string(kPhaseNames[phase])] = clock.seconds(static_cast<StepPhase>(phase));

@@ -46,6 +46,7 @@ struct Outcome {
   std::vector<double> scores, averaged_scores;
   std::int64_t replayed = 0, bytes_sent = 0;
   std::string device, note;
+  std::vector<RowCacheUse> caches;
 };
 
 /// `weighted`: every id gets a weight of its own.
@@ -95,7 +96,8 @@ struct TwoEpochs {
   int world_size = 1;
   bool swap = false;      // what a stop and a restart do to the devices' arrays between the epochs
   bool weighted = false;  // ids have weights
-  std::function<void(const Communicator&)> before{};  // each rank's, first of all
+  std::function<void(const Communicator&)> before{};              // each rank's, first of all
+  std::function<void(Session&, std::int64_t step)> after_step{};  // while the next batch is on its way
 };
 
 inline Outcome train_two_epochs(const Experiment& experiment, const TwoEpochs& how) {
@@ -119,6 +121,7 @@ inline Outcome train_two_epochs(const Experiment& experiment, const TwoEpochs& h
         }
         const double loss = train_step(session, input, clock).loss;
         if (ranks.rank() == 0) outcome.losses.push_back(loss);
+        if (how.after_step) how.after_step(session, step);
         std::swap(batch, next);
       }
       if (!how.swap) continue;
@@ -136,6 +139,7 @@ inline Outcome train_two_epochs(const Experiment& experiment, const TwoEpochs& h
     outcome.scores = raw.probabilities;
     outcome.averaged_scores = averaged.probabilities;
     if (session.device) outcome.replayed = session.device->replayed_steps();
+    if (session.device) outcome.caches = session.device->row_caches();
     outcome.device = session.choice.name;
     outcome.note = session.choice.note;
   });

@@ -24,28 +24,35 @@ std::vector<double> log_prefix_of(const Averaging& averaging, double decay) {
 DeviceTableSet::DeviceTableSet(std::span<const EmbeddingTable> tables, std::int64_t width,
                                const std::function<std::int64_t(std::int64_t)>& column_of,
                                const std::optional<Averaging>& averaging, double average_decay, cuda::Stream& stream,
-                               const std::vector<bool>& splits_statistic)
-    : tables_(tables.begin(), tables.end()), stream_(stream), averaging_(averaging.has_value()) {
+                               const DeviceTableOptions& options)
+    : tables_(tables.begin(), tables.end()),
+      stream_(stream),
+      averaging_(averaging.has_value()),
+      caches_(tables, options.cache_slots, options.eviction, averaging_, stream) {
+  const std::vector<bool>& splits = options.splits_statistic;
   std::vector<DeviceTable> described;
   std::vector<cuda::RowAverage> row_averages;
   for (std::int64_t t = 0; t < count(); ++t) {
     const EmbeddingTable& table = tables_[static_cast<std::size_t>(t)];
     Held& held = held_.emplace_back();
-    held.weights = cuda::DeviceBuffer<float>(table.rows * table.dim);
-    held.state = cuda::DeviceBuffer<float>(table.rows * sparse_state_width(table.optimizer.kind, table.dim));
-    if (averaging_) {
-      held.average = cuda::DeviceBuffer<float>(table.rows * table.dim);
-      held.average_step = cuda::DeviceBuffer<std::int32_t>(table.rows);
-      row_averages.push_back({held.average.data(), held.average_step.data()});
+    std::optional<TableCaches::Rows> rows = caches_.lines(t);
+    if (!rows) {
+      held.weights = cuda::DeviceBuffer<float>(table.rows * table.dim);
+      held.state = cuda::DeviceBuffer<float>(table.rows * sparse_state_width(table.optimizer.kind, table.dim));
+      if (averaging_) {
+        held.average = cuda::DeviceBuffer<float>(table.rows * table.dim);
+        held.average_step = cuda::DeviceBuffer<std::int32_t>(table.rows);
+      }
+      rows = {table.rows, held.weights.data(), held.state.data(), {held.average.data(), held.average_step.data()}};
     }
-    described.push_back(
-        {.rows = held.weights.data(),
-         .state = held.state.data(),
-         .row_count = table.rows,
-         .out_column = column_of(t),
-         .dim = static_cast<std::int32_t>(table.dim),
-         .pooling = table.pooling,
-         .splits_statistic = !splits_statistic.empty() && splits_statistic[static_cast<std::size_t>(t)]});
+    row_averages.push_back(rows->average);
+    described.push_back({.rows = rows->weights,
+                         .state = rows->state,
+                         .row_count = rows->count,
+                         .out_column = column_of(t),
+                         .dim = static_cast<std::int32_t>(table.dim),
+                         .pooling = table.pooling,
+                         .splits_statistic = !splits.empty() && splits[static_cast<std::size_t>(t)]});
   }
   // The row of the pooled vectors may be wider than the last table's end.
   weights_.emplace(described, false, stream);
@@ -53,7 +60,7 @@ DeviceTableSet::DeviceTableSet(std::span<const EmbeddingTable> tables, std::int6
   weights_->widen(width);
   rates_ = cuda::DeviceBuffer<cuda::Rates>(count());
   if (!averaging_) return;
-  for (std::size_t t = 0; t < described.size(); ++t) described[t].rows = held_[t].average.data();
+  for (std::size_t t = 0; t < described.size(); ++t) described[t].rows = row_averages[t].average;
   averaged_.emplace(described, false, stream);
   averaged_->widen(width);
   const auto log_prefix = log_prefix_of(*averaging, average_decay);
@@ -63,8 +70,10 @@ DeviceTableSet::DeviceTableSet(std::span<const EmbeddingTable> tables, std::int6
   stream.wait();  // the copies read what ends here
 }
 
-void DeviceTableSet::upload(std::span<const TableShard> shards) {
+void DeviceTableSet::upload(std::span<TableShard> shards) {
+  caches_.restart(shards);
   for (std::size_t t = 0; t < held_.size(); ++t) {
+    if (caches_.lines(static_cast<std::int64_t>(t))) continue;
     const TableShard& shard = shards[t];
     cuda::copy_to_device(held_[t].weights.data(), shard.weights.data(), held_[t].weights.size(), stream_);
     cuda::copy_to_device(held_[t].state.data(), shard.state.data(), held_[t].state.size(), stream_);
@@ -79,7 +88,9 @@ void DeviceTableSet::upload(std::span<const TableShard> shards) {
 }
 
 void DeviceTableSet::download(std::span<TableShard> shards) {
+  caches_.flush();
   for (std::size_t t = 0; t < held_.size(); ++t) {
+    if (caches_.lines(static_cast<std::int64_t>(t))) continue;
     TableShard& shard = shards[t];
     fetch_rows(shard.weights, held_[t].weights, shard, stream_);
     fetch_rows(shard.state, held_[t].state, shard, stream_);
@@ -109,9 +120,7 @@ void DeviceTableSet::lookup(const cuda::DeviceBags& bags, bool averaged, float* 
   cuda::pooled_lookup_forward(averaged ? *averaged_ : *weights_, bags, pooled, stream_);
 }
 
-cuda::RowAverages DeviceTableSet::averages() const {
-  return {&*weights_, row_averages_.data(), {log_prefix_.data(), log_prefix_.size() - 1, log_decay_}, facts_};
-}
+cuda::RowAverages DeviceTableSet::averages() const { return {&*weights_, row_averages_.data(), decays(), facts_}; }
 
 void DeviceTableSet::update(const cuda::DeviceBags& bags, const float* gradient, const cuda::StepFacts* facts,
                             unsigned long long* bad_row) {
@@ -135,7 +144,9 @@ void DeviceTableSet::update_with(const float* mean_squares, const cuda::DeviceBa
 }
 
 void DeviceTableSet::settle(std::int64_t step) {
-  if (averaging_) cuda::settle_averages(averages(), step, stream_);
+  if (!averaging_) return;
+  cuda::settle_averages(averages(), step, stream_);
+  caches_.settle(decays(), step);
 }
 
 std::optional<DeviceOutcome::Row> DeviceTableSet::row_at(unsigned long long through_all) const {
@@ -143,13 +154,7 @@ std::optional<DeviceOutcome::Row> DeviceTableSet::row_at(unsigned long long thro
   const auto row = static_cast<std::int64_t>(through_all);
   std::int64_t t = 0;
   while (t + 1 < count() && weights_->on_host()[static_cast<std::size_t>(t) + 1].first_row <= row) ++t;
-  return DeviceOutcome::Row{t, row - weights_->on_host()[static_cast<std::size_t>(t)].first_row};
-}
-
-std::int64_t DeviceTableSet::bytes() const noexcept {
-  std::int64_t floats = 0;
-  for (const Held& held : held_) floats += held.weights.size() + held.state.size() + held.average.size();
-  return floats * static_cast<std::int64_t>(sizeof(float));
+  return DeviceOutcome::Row{t, caches_.row_in(t, row - weights_->on_host()[static_cast<std::size_t>(t)].first_row)};
 }
 
 }  // namespace swallowtail

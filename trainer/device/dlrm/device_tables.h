@@ -1,5 +1,6 @@
 // Embedding tables in device memory: one lookup of all of them, one fused backward, their weight averages, and the way
-// between the host's shards and the device. fp32, each a shard as the host has it: rows in the shard's order.
+// between the host's shards and the device. fp32, each a shard as the host has it: rows in the shard's order; or the
+// lines of a row cache (table_caches.h), which a batch's rows must have been brought to.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +12,33 @@
 #include "kernels/cuda/row_average.h"
 #include "kernels/weight_average.h"
 #include "trainer/device/device_trainer.h"
+#include "trainer/device/dlrm/table_caches.h"
 #include "trainer/embedding/embedding_table.h"
 #include "trainer/embedding/table_shard.h"
 
 namespace swallowtail {
 
+struct DeviceTableOptions {
+  std::vector<bool> splits_statistic{};     // cuda::DeviceTable's, [tables], or empty: none does
+  std::vector<std::int64_t> cache_slots{};  // DeviceModel's
+  cuda::Eviction eviction = cuda::Eviction::least_frequent;
+};
+
 class DeviceTableSet {
  public:
   /// tables: with the rows, columns (dim) and pooling of what lies here. column_of: where a table's vector stands in a
-  /// row of `width` floats of the pooled vectors. splits_statistic: cuda::DeviceTable's, [tables], or empty: none does.
+  /// row of `width` floats of the pooled vectors.
   DeviceTableSet(std::span<const EmbeddingTable> tables, std::int64_t width,
                  const std::function<std::int64_t(std::int64_t)>& column_of, const std::optional<Averaging>& averaging,
-                 double average_decay, cuda::Stream& stream, const std::vector<bool>& splits_statistic = {});
+                 double average_decay, cuda::Stream& stream, const DeviceTableOptions& options = {});
+
+  TableCaches& caches() noexcept { return caches_; }
+  const TableCaches& caches() const noexcept { return caches_; }
 
   /// shards: one a table.
-  void upload(std::span<const TableShard> shards);
+  void upload(std::span<TableShard> shards);
   /// Into the host's arrays. Rows of shards whose changes are counted (TableShard::changed) are marked where they
-  /// differ.
+  /// differ; those of cached tables have been, step by step.
   void download(std::span<TableShard> shards);
 
   /// The rates of step `step` for update(), through `pinned` [tables], which stays as it is until the work is done.
@@ -46,22 +57,23 @@ class DeviceTableSet {
   void settle(std::int64_t step);
 
   std::int64_t count() const noexcept { return static_cast<std::int64_t>(tables_.size()); }
-  /// Of the numbers that update() leaves in *bad_row; nothing where no row was bad.
+  /// Of the numbers that update() leaves in *bad_row; nothing where no row was bad. Waits for the stream.
   std::optional<DeviceOutcome::Row> row_at(unsigned long long through_all) const;
-  std::int64_t bytes() const noexcept;
 
  private:
   struct Held {
     cuda::DeviceBuffer<float> weights, state, average;
     cuda::DeviceBuffer<std::int32_t> average_step;
   };
+  cuda::DecayTable decays() const { return {log_prefix_.data(), log_prefix_.size() - 1, log_decay_}; }
   cuda::RowAverages averages() const;
 
   std::vector<EmbeddingTable> tables_;
   cuda::Stream& stream_;
-  std::vector<Held> held_;
+  std::vector<Held> held_;  // without arrays where the table is cached
   std::optional<cuda::DeviceTables> weights_, averaged_;
   bool averaging_;
+  TableCaches caches_;
   cuda::DeviceBuffer<cuda::RowAverage> row_averages_;
   cuda::DeviceBuffer<double> log_prefix_;
   double log_decay_ = 0;

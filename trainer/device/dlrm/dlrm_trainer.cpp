@@ -1,16 +1,19 @@
 #include "trainer/device/dlrm/dlrm_trainer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "parallel/error.h"
 
 namespace swallowtail {
 
 DlrmTrainer::DlrmTrainer(const DeviceModel& model)
     : model_(model),
       dense_(model, stream_),
-      tables_(
-          model.tables, dense_.network().width(),
-          [this](std::int64_t table) { return dense_.network().column_of(table); }, dense_.averaging(),
-          model.average_decay, stream_),
+      tables_(model.tables, dense_.network().width(),
+              [this](std::int64_t table) { return dense_.network().column_of(table); }, dense_.averaging(),
+              model.average_decay, stream_, {.cache_slots = model.cache_slots, .eviction = model.cache_eviction}),
       rates_(tables_.count()) {}
 
 DlrmTrainer::~DlrmTrainer() {
@@ -22,11 +25,13 @@ DlrmTrainer::~DlrmTrainer() {
 }
 
 void DlrmTrainer::upload(const HostParameters& from) {
+  forget_prefetched();
   dense_.arrays().upload(from);
   tables_.upload(from.shards);
 }
 
 void DlrmTrainer::download(const HostParameters& to) {
+  forget_prefetched();
   dense_.arrays().download(to);
   tables_.download(to.shards);
 }
@@ -39,7 +44,13 @@ void DlrmTrainer::forget_graphs() {
   }
 }
 
-void DlrmTrainer::fill(Slot& slot, const Batch& batch, std::int64_t step) {
+void DlrmTrainer::forget_prefetched() {
+  if (!tables_.caches().any()) return;
+  copies_.wait();
+  for (Slot& slot : slots_) slot.step = -1;
+}
+
+void DlrmTrainer::fill(Slot& slot, const Batch& batch, std::int64_t step, TableCaches::Beside beside) {
   const bool moved = slot.block.pack(batch, bags_of(batch, model_.tables), model_.network.dense);
   const bool grows = batch.size > most_samples_ || slot.block.shape().ids > most_ids_;
   if (moved || grows) stream_.wait();  // for the work that uses what is about to move
@@ -49,7 +60,32 @@ void DlrmTrainer::fill(Slot& slot, const Batch& batch, std::int64_t step) {
   if (moved || grows) forget_graphs();  // they name memory that is no more, or soon will be no more
   slot.step = step;
   slot.block.send(copies_);
+  tables_.caches().prefetch(slot.block.ids(), beside, true, copies_);
   slot.arrived.record(copies_);
+}
+
+void DlrmTrainer::wait_for_rows(Slot& slot) {
+  TableCaches& caches = tables_.caches();
+  if (!caches.any()) return;
+  slot.arrived.wait();
+  if (!caches.without_room()) return;
+  // The rows of the step before left too little room; it is over now, and they may go.
+  slot.block.send(copies_);
+  caches.prefetch(slot.block.ids(), TableCaches::Beside::nothing, true, copies_);
+  slot.arrived.record(copies_);
+  slot.arrived.wait();
+  refuse_rows_without_room("train.batch_size");
+}
+
+void DlrmTrainer::refuse_rows_without_room(const char* batch_size_key) const {
+  const auto table = tables_.caches().without_room();
+  if (!table) return;
+  throw Error{ExitCode::resources,
+              fmt::format("the rows of one batch do not fit the row cache of table '{}' ({} rows)",
+                          model_.tables[static_cast<std::size_t>(*table)].name,
+                          model_.cache_slots[static_cast<std::size_t>(*table)]),
+              "parallel.device_table_mib",
+              fmt::format("raise it where the device has more memory, or lower {}", batch_size_key)};
 }
 
 void DlrmTrainer::gradients(const InputBlock& block) {
@@ -78,7 +114,8 @@ void DlrmTrainer::perform(Slot& slot, std::unique_ptr<cuda::Graph>& graph, const
 
 DeviceOutcome DlrmTrainer::step(const DeviceStepInput& input) {
   Slot& slot = slots_[static_cast<std::size_t>(turn_)];
-  if (slot.step != input.step) fill(slot, input.batch, input.step);
+  if (slot.step != input.step) fill(slot, input.batch, input.step, TableCaches::Beside::nothing);
+  wait_for_rows(slot);
   if (slot.shape && *slot.shape != slot.block.shape()) {
     slot.first.reset();
     slot.second.reset();
@@ -94,7 +131,8 @@ DeviceOutcome DlrmTrainer::step(const DeviceStepInput& input) {
     dense_.fetch_result();
   });
   turn_ = 1 - turn_;
-  if (input.next) fill(slots_[static_cast<std::size_t>(turn_)], *input.next, input.step + 1);
+  if (input.next)
+    fill(slots_[static_cast<std::size_t>(turn_)], *input.next, input.step + 1, TableCaches::Beside::a_step);
   stream_.wait();
 
   DeviceOutcome outcome = dense_.outcome();
@@ -110,7 +148,10 @@ DeviceOutcome DlrmTrainer::step(const DeviceStepInput& input) {
       stream_.wait();
     }
   }
-  if (outcome.updated) outcome.bad_row = tables_.row_at(dense_.result().bad_row);
+  if (outcome.updated) {
+    outcome.bad_row = tables_.row_at(dense_.result().bad_row);
+    if (tables_.caches().any()) tables_.caches().mark_changed(bags_of(input.batch, model_.tables));
+  }
   if (dense_.scale().update(outcome.updated)) outcome.new_scale = dense_.scale().value();
   if (dense_.looks_first() != looks || (dense_.scale().value() != 1) != scales)
     forget_graphs();  // the work has other parts now
@@ -122,10 +163,16 @@ DeviceOutcome DlrmTrainer::step(const DeviceStepInput& input) {
 
 std::vector<float> DlrmTrainer::predict(const DeviceScoreInput& input) {
   const Batch& batch = input.batch;
+  forget_prefetched();
   prediction_.pack(batch, bags_of(batch, model_.tables), model_.network.dense);
   if (dense_.network().reserve(batch.size)) forget_graphs();
   most_samples_ = std::max(most_samples_, batch.size);
   prediction_.send(stream_);
+  if (tables_.caches().any()) {
+    tables_.caches().prefetch(prediction_.ids(), TableCaches::Beside::nothing, false, stream_);
+    stream_.wait();
+    refuse_rows_without_room("evaluation.batch_size");
+  }
   const DeviceParameterViews views = input.averaged ? dense_.arrays().averaged_views() : dense_.arrays().views();
   dense_.network().bottom(prediction_.batch(), views, dense_.facts());
   tables_.lookup(prediction_.bags(), input.averaged, dense_.network().pooled());
@@ -135,6 +182,7 @@ std::vector<float> DlrmTrainer::predict(const DeviceScoreInput& input) {
 }
 
 void DlrmTrainer::settle(std::int64_t step) {
+  forget_prefetched();
   tables_.settle(step);
   stream_.wait();
 }

@@ -1,6 +1,7 @@
 // A DLRM's training step on one device, all of it: read gradients() and updates() from top to bottom. Where the shapes
 // of a batch repeat, the work is recorded into a CUDA graph and replayed: about fifty launches become one.
-// The next batch is packed and sent on its own stream while this one is computed.
+// The next batch is packed and sent on its own stream while this one is computed; so are its rows of tables that are
+// cached brought. A recorded step takes slots for ids, and the caches' lines stay where they are.
 #pragma once
 
 #include <array>
@@ -26,6 +27,7 @@ class DlrmTrainer final : public DeviceTrainer {
   std::vector<float> predict(const DeviceScoreInput& input) override;
   void settle(std::int64_t step) override;
   std::int64_t replayed_steps() const override { return replayed_steps_; }
+  std::vector<RowCacheUse> row_caches() const override { return tables_.caches().use(); }
 
  private:
   struct Slot {
@@ -36,7 +38,13 @@ class DlrmTrainer final : public DeviceTrainer {
     std::unique_ptr<cuda::Graph> first, second;
   };
 
-  void fill(Slot& slot, const Batch& batch, std::int64_t step);
+  void fill(Slot& slot, const Batch& batch, std::int64_t step, TableCaches::Beside beside);
+  /// Until the rows of the slot's batch are in their caches; no step may be under way.
+  void wait_for_rows(Slot& slot);
+  /// Errors: resources, where the last prefetch was of a batch that does not fit.
+  void refuse_rows_without_room(const char* batch_size_key) const;
+  /// Before something else uses the caches: batches that were filled are filled again when their steps come.
+  void forget_prefetched();
   void gradients(const InputBlock& block);
   void updates(const InputBlock& block);
   /// Does `work` from the slot: as it is the first time, recorded from then on.

@@ -46,11 +46,13 @@ bool InputBlock::pack(const Batch& batch, const BagSet& bags, std::int64_t dense
   auto* offsets = host_at<std::int64_t>(places_.offsets);
   auto* id_weights = host_at<float>(places_.id_weights);
   std::int64_t base = 0;
+  first_id_.assign(1, 0);
   *offsets++ = 0;
   for (const auto& [ids, whole_sizes] : bags.tables) {
     values = std::ranges::copy(ids.values, values).out;
     for (std::int64_t b = 1; b <= shape_.bags; ++b) *offsets++ = base + ids.offsets[static_cast<std::size_t>(b)];
     base += std::ssize(ids.values);
+    first_id_.push_back(base);
     if (!shape_.has_id_weights) continue;
     float* const end_of_weights = ids.weights.empty() ? std::fill_n(id_weights, ids.values.size(), 1.0F)
                                                       : std::ranges::copy(ids.weights, id_weights).out;
@@ -70,6 +72,10 @@ bool InputBlock::pack(const Batch& batch, const BagSet& bags, std::int64_t dense
 }
 
 void InputBlock::send(cuda::Stream& stream) { cuda::copy_to_device(device_.data(), host_.data(), places_.end, stream); }
+
+InputBlock::Ids InputBlock::ids() const {
+  return {reinterpret_cast<std::int64_t*>(device_.data() + places_.values), first_id_};
+}
 
 cuda::DeviceBags InputBlock::bags() const {
   return {device_at<std::int64_t>(places_.values), device_at<std::int64_t>(places_.offsets),

@@ -43,6 +43,12 @@ class InputBlock {
   void send(cuda::Stream& stream);
 
   const Shape& shape() const noexcept { return shape_; }
+  /// The ids of the tables, one table's behind the other's.
+  struct Ids {
+    std::int64_t* values;                 // on the device, until they are sent again
+    std::span<const std::int64_t> first;  // [tables + 1] on the host
+  };
+  Ids ids() const;
   cuda::DeviceBags bags() const;
   DeviceBatch batch() const;
 
@@ -61,6 +67,7 @@ class InputBlock {
 
   Shape shape_;
   Places places_{};
+  std::vector<std::int64_t> first_id_;
   cuda::PinnedBuffer<std::byte> host_;
   cuda::DeviceBuffer<std::byte> device_;
 };

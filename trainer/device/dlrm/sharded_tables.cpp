@@ -26,9 +26,8 @@ ShardedTables::ShardedTables(const ShardedEmbedding& embedding, DeviceDlrm& netw
       ranks_(ranks),
       stream_(stream),
       column_(columns_of(held(ranks.rank()))),
-      tables_(
-          held_tables(), column_.back(), [this](std::int64_t s) { return column_[static_cast<std::size_t>(s)]; },
-          averaging, embedding.options().average_decay, stream, splits()),
+      tables_(held_tables(), column_.back(), [this](std::int64_t s) { return column_[static_cast<std::size_t>(s)]; },
+              averaging, embedding.options().average_decay, stream, {.splits_statistic = splits()}),
       any_splits_(std::ranges::any_of(std::views::iota(std::int64_t{0}, std::ssize(embedding.tables())),
                                       [&](std::int64_t t) { return embedding.splits_row_statistic(t); })),
       forward_({"pooled vectors", embedding.options().forward, embedding.layout().hash, embedding.options().overlap},
