@@ -292,7 +292,7 @@ void expect_marks(const Experiment& experiment) {
     fetch_from_device(session);
     for (std::size_t t = 0; t < before.size(); ++t) {
       const TableShard& after = session.embedding.shards()[t];
-      const auto row_of = [&](const HugeVector<float>& values, std::size_t row) {
+      const auto row_of = [&](const TableVector<float>& values, std::size_t row) {
         const std::size_t width = values.size() / after.changed.size();
         return std::span(values).subspan(row * width, width);
       };
