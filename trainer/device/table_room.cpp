@@ -36,6 +36,8 @@ std::int64_t work_bytes(const DeviceModel& model, std::int64_t samples) {
       outputs += layer.out;
       widest = std::max({widest, layer.in, layer.out});
     }
+  for (const NetworkCross& layer : network.cross) outputs += 2 * layer.u.out + layer.v.out;
+  if (!network.cross.empty()) outputs += 2 * network.cross.front().u.out;
   const auto tables = std::ssize(model.tables);
   const std::int64_t features = padded_columns(network.dense), crossed = network.top.front().in;
   const std::int64_t pooled = padded_columns(tables - network.vectors) + (network.vectors + 1) * network.dim;

@@ -111,6 +111,7 @@ TEST_F(CachedStep, HasThemInEveryPartOfTheModel) {
   const std::vector<double> rooms{100e3, 70e3};
   compare({"model.linear=true", "model.dropout=0.25", "train.average_decay=0.9", "train.optimizer=adam"}, rooms);
   compare({"model.interaction=cat", "model.pooling=mean", "model.embedding_dim=6"}, {25e3, 15e3});
+  compare({"model.interaction=cross", "model.cross_layers=2"}, {60e3, 30e3});
   compare({"train.on_nonfinite=skip", "train.loss_scale=1024"}, {60e3, 30e3});
   compare({"train.precision=fp16", "embedding.optimizer=adam"}, rooms);
   compare({"train.average_decay=0.9"}, rooms, {.weighted = true});
@@ -173,6 +174,7 @@ TEST_F(CachedStep, TrainsWithAllThatASmallDeviceHas) {
            {"train.average_decay=0.9", "train.optimizer=adam", "embedding.optimizer=adam"},
            {"train.precision=bf16", "model.linear=true", "train.batch_size=50"},
            {"model.top_mlp=[200, 100]", "model.embedding_dim=6", "evaluation.batch_size=40"},
+           {"model.interaction=cross", "model.cross_layers=4", "train.batch_size=50"},
        }) {
     extra.emplace_back("data.tables=[{rows: 300, pooling_factor: 2, fixed: false}, {rows: 7}, {rows: 6000}]");
     std::string words;
