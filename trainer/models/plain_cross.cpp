@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::int64_t kColumns = 16;  // that threads deal out together
 
-void add(float* to, const float* from, std::int64_t count) {
-  for (std::int64_t j = 0; j < count; ++j) to[j] += from[j];
-}
-
 }  // namespace
 
 std::int64_t PlainCross::floats_a_row() const {
@@ -93,9 +89,9 @@ void PlainCross::backward(const RowRange& rows, const float* x0, float* gradient
 
 void PlainCross::weight_gradients(const RowRange& rows, int of, const float* x0) {
   const std::int64_t count = rows.end - rows.begin, columns = width();
-  const auto [first, end] = part_of(0, columns, kColumns, rows.thread, of);
-  if (first == end) return;
-  const std::int64_t own = end - first;
+  const Part part = part_of(0, columns, kColumns, rows.thread, of);
+  const std::int64_t first = part.begin, own = part.end - first;
+  if (own == 0) return;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
     const float* const x = (i == 0 ? x0 : layers_[i - 1].output.data()) + rows.begin * stride_ + first;
@@ -105,13 +101,7 @@ void PlainCross::weight_gradients(const RowRange& rows, int of, const float* x0)
          layer.u_gradient + first * rank_, rank_);
     gemm(true, false, rank_, own, count, layer.inner_gradient.data() + inner, inner_stride_, x, stride_, adds_,
          layer.v_gradient + first, columns);
-    if (!adds_) std::fill_n(layer.bias_gradient + first, own, 0.0F);
-    for (std::size_t thread = 0; thread < has_part_.size(); ++thread) {
-      if (!has_part_[thread]) continue;
-      float* const part = layer.bias_sums[thread].data() + first;
-      add(layer.bias_gradient + first, part, own);
-      std::fill_n(part, own, 0.0F);
-    }
+    collect_bias(part, has_part_, layer.bias_sums, adds_, layer.bias_gradient);
   }
 }
 

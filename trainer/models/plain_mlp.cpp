@@ -45,10 +45,6 @@ SWALLOWTAIL_EACH_ISA void relu_backward(float* gradient, const float* y, float* 
   }
 }
 
-SWALLOWTAIL_EACH_ISA void add(float* to, const float* from, std::int64_t count) {
-  for (std::int64_t j = 0; j < count; ++j) to[j] += from[j];
-}
-
 }  // namespace
 
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
@@ -74,6 +70,22 @@ void grow(HugeVector<float>& buffer, std::int64_t size) {
 float* gradient_of(const torch::Tensor& parameter) {
   if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
   return parameter.grad().data_ptr<float>();
+}
+
+SWALLOWTAIL_EACH_ISA void add(float* to, const float* from, std::int64_t count) {
+  for (std::int64_t j = 0; j < count; ++j) to[j] += from[j];
+}
+
+void collect_bias(const Part& part, std::span<const char> has_sums, std::span<std::vector<float>> sums, bool adds,
+                  float* gradient) {
+  const std::int64_t count = part.end - part.begin;
+  if (!adds) std::fill_n(gradient + part.begin, count, 0.0F);
+  for (std::size_t thread = 0; thread < has_sums.size(); ++thread) {
+    if (!has_sums[thread]) continue;
+    float* const own = sums[thread].data() + part.begin;
+    add(gradient + part.begin, own, count);
+    std::fill_n(own, count, 0.0F);
+  }
 }
 
 std::int64_t PlainMlp::inputs() const { return mlp_->layers().front()->weight.size(1); }
@@ -204,14 +216,7 @@ void PlainMlp::weight_gradients(const RowRange& rows, int of, const float* x, co
     } else {
       gemm(true, false, m, n, count, gradient, out, from, in, adds_, to, layer.in);
     }
-    const auto biases = own.end - own.begin;
-    if (!adds_) std::fill_n(layer.bias_gradient + own.begin, biases, 0.0F);
-    for (std::size_t thread = 0; thread < has_part_.size(); ++thread) {
-      if (!has_part_[thread]) continue;
-      float* part = layer.biases[thread].data() + own.begin;
-      add(layer.bias_gradient + own.begin, part, biases);
-      std::fill_n(part, biases, 0.0F);
-    }
+    collect_bias(own, has_part_, layer.biases, adds_, layer.bias_gradient);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/huge_pages.h"
@@ -35,6 +36,14 @@ void grow(HugeVector<float>& buffer, std::int64_t size);
 
 /// The parameter's gradient, made of zeros where there is none.
 float* gradient_of(const torch::Tensor& parameter);
+
+/// to[j] += from[j]
+void add(float* to, const float* from, std::int64_t count);
+
+/// `part` of a bias's gradient from the sums [thread][out] of the threads that have some: added to what is there, or in
+/// its place. That part of the sums becomes zero.
+void collect_bias(const Part& part, std::span<const char> has_sums, std::span<std::vector<float>> sums, bool adds,
+                  float* gradient);
 
 class PlainMlp {
  public:

@@ -6,20 +6,6 @@
 
 namespace swallowtail {
 
-using cuda::Matrix;
-
-namespace {
-
-/// The matrix of a layer, [out, in].
-Matrix matrix_of(const NetworkLayer& layer, const DeviceParameterViews& parameters, cuda::Precision precision,
-                 bool transposed) {
-  if (cuda::is_half(precision))
-    return {static_cast<const std::uint16_t*>(parameters.halves) + layer.weight, layer.in, transposed};
-  return {parameters.weights + layer.weight, layer.in, transposed};
-}
-
-}  // namespace
-
 DeviceCross::DeviceCross(std::vector<NetworkCross> layers, cuda::Precision precision)
     : layers_(std::move(layers)), precision_(precision), kept_(layers_.size()) {}
 
@@ -54,14 +40,14 @@ void DeviceCross::forward(std::int64_t rows, const float* x0, const DeviceParame
     if (half) cuda::round_to_half(precision_, x, rows * width(), kept.x.data(), stream);
     float* const inner = half ? workspace.sums.data() : kept.inner.data();
     workspace.gemm.multiply(precision_, {rows, v.out, v.in}, {entering(i, x0), v.in},
-                            matrix_of(v, parameters, precision_, true), inner, v.out);
+                            weights_of(v, parameters, precision_, true), inner, v.out);
     const void* multiplied = inner;
     if (half) {
       cuda::round_to_half(precision_, inner, rows * v.out, kept.half_inner.data(), stream);
       multiplied = kept.half_inner.data();
     }
     workspace.gemm.multiply(precision_, {rows, u.out, u.in}, {multiplied, u.in},
-                            matrix_of(u, parameters, precision_, true), kept.product.data(), u.out);
+                            weights_of(u, parameters, precision_, true), kept.product.data(), u.out);
     float* const y = half ? out_.data() : kept.out.data();
     cuda::cross_forward({rows, width()}, x0, x, kept.product.data(), parameters.weights + u.bias, y, stream);
     x = y;
@@ -87,13 +73,13 @@ void DeviceCross::backward(std::int64_t rows, const float* x0, const DeviceParam
     const void* const inner = half ? static_cast<const void*>(kept.half_inner.data()) : kept.inner.data();
     workspace.gemm.multiply(precision_, {u.out, u.in, rows}, {of_product, u.out, true}, {inner, u.in},
                             parameters.gradient + u.weight, u.in);
-    workspace.gemm.multiply(precision_, {rows, u.in, u.out}, {of_product, u.out},
-                            matrix_of(u, parameters, precision_, false), inner_gradient, u.in);
+    workspace.gemm.multiply(precision_, {rows, u.in, u.out}, {of_product, u.out}, weights_of(u, parameters, precision_),
+                            inner_gradient, u.in);
     const void* const of_inner = multiplied(inner_gradient, v.out);
     workspace.gemm.multiply(precision_, {v.out, v.in, rows}, {of_inner, v.out, true}, {entering(i, x0), v.in},
                             parameters.gradient + v.weight, v.in);
-    workspace.gemm.multiply(precision_, {rows, v.in, v.out}, {of_inner, v.out},
-                            matrix_of(v, parameters, precision_, false), gradient, v.in, /*add=*/true);
+    workspace.gemm.multiply(precision_, {rows, v.in, v.out}, {of_inner, v.out}, weights_of(v, parameters, precision_),
+                            gradient, v.in, /*add=*/true);
   }
 }
 

@@ -32,11 +32,11 @@ cuda::Layer DeviceMlp::shape(std::size_t layer, std::int64_t rows, bool training
           {training && relu ? options_.dropout : 0, options_.seed, options_.dropout_layer + layer}};
 }
 
-Matrix DeviceMlp::weights(std::size_t layer, const DeviceParameterViews& parameters) const {
-  const NetworkLayer& of = layers_[layer];
-  if (cuda::is_half(options_.precision))
-    return {static_cast<const std::uint16_t*>(parameters.halves) + of.weight, of.in};
-  return {parameters.weights + of.weight, of.in};
+Matrix weights_of(const NetworkLayer& layer, const DeviceParameterViews& parameters, cuda::Precision precision,
+                  bool transposed) {
+  if (cuda::is_half(precision))
+    return {static_cast<const std::uint16_t*>(parameters.halves) + layer.weight, layer.in, transposed};
+  return {parameters.weights + layer.weight, layer.in, transposed};
 }
 
 Activations DeviceMlp::hidden(std::size_t layer) const {
@@ -49,10 +49,8 @@ void DeviceMlp::forward(std::int64_t rows, const void* x, const DeviceParameterV
                         cuda::Stream& stream) {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const NetworkLayer& layer = layers_[i];
-    Matrix weight = weights(i, parameters);
-    weight.transposed = true;
-    workspace.gemm.multiply(options_.precision, {rows, layer.out, layer.in}, {x, layer.in}, weight,
-                            workspace.sums.data(), layer.out);
+    workspace.gemm.multiply(options_.precision, {rows, layer.out, layer.in}, {x, layer.in},
+                            weights_of(layer, parameters, options_.precision, true), workspace.sums.data(), layer.out);
     const Activations to = i + 1 == layers_.size() ? out : hidden(i);
     cuda::activate(shape(i, rows, training), workspace.sums.data(), parameters.weights + layer.bias, facts, to, stream);
     x = to.data;
@@ -76,7 +74,7 @@ void DeviceMlp::backward(std::int64_t rows, const void* x, const DeviceParameter
     float* const to = i == 0 ? x_gradient : workspace.gradients[(i + 1) % 2].data();
     if (to == nullptr) return;
     workspace.gemm.multiply(options_.precision, {rows, layer.in, layer.out}, {inner.data, layer.out},
-                            weights(i, parameters), to, layer.in);
+                            weights_of(layer, parameters, options_.precision), to, layer.in);
     gradient = to;
     gradient_stride = layer.in;
   }

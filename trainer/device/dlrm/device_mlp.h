@@ -19,6 +19,10 @@ struct DeviceParameterViews {
   float* gradient = nullptr;
 };
 
+/// A layer's weights [out, in] as a product takes them.
+cuda::Matrix weights_of(const NetworkLayer& layer, const DeviceParameterViews& parameters, cuda::Precision precision,
+                        bool transposed = false);
+
 /// What the networks of one device share: the products, and room for sums and gradients.
 struct DeviceWorkspace {
   explicit DeviceWorkspace(cuda::Stream& stream) : gemm(stream) {}
@@ -56,7 +60,6 @@ class DeviceMlp {
 
  private:
   cuda::Layer shape(std::size_t layer, std::int64_t rows, bool training) const;
-  cuda::Matrix weights(std::size_t layer, const DeviceParameterViews& parameters) const;
   cuda::Activations hidden(std::size_t layer) const;
 
   std::vector<NetworkLayer> layers_;
